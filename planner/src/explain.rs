@@ -1,0 +1,116 @@
+//! A plan as text, as a picture (dot) and as JSON.
+//!
+//! Promises: the text has a line for everything that decides what is computed, and the same plan always prints the
+//! same; tests hold plans as such texts. What several nodes use is marked as shared.
+
+mod details;
+mod expression;
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use crate::physical::{DataflowPlan, Node, NodeId};
+
+/// The plan as text, one block a node.
+pub fn text(plan: &DataflowPlan) -> String {
+    let mut out = String::new();
+    for node in &plan.nodes {
+        let inputs = names(&node.operator.inputs());
+        let from = if inputs.is_empty() {
+            String::new()
+        } else {
+            format!(" <- {inputs}")
+        };
+        let shared = match users(plan, node.id) {
+            users if users.len() > 1 => format!("   shared by {}", names(&users)),
+            _ => String::new(),
+        };
+        let line = format!(
+            "{} {} [{}]{from}{shared}",
+            name(node.id),
+            node.operator.name(),
+            node.label
+        );
+        out.push_str(line.trim_end());
+        out.push('\n');
+        for (key, value) in details::of(plan, node) {
+            for (number, piece) in value.iter().enumerate() {
+                let key = if number == 0 { key } else { "" };
+                let _ = writeln!(out, "    {key:<9} {piece}");
+            }
+        }
+    }
+    out
+}
+
+/// The plan as a picture in graphviz's language.
+pub fn dot(plan: &DataflowPlan) -> String {
+    let mut out =
+        String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, fontname=monospace];\n");
+    for node in &plan.nodes {
+        let text = format!(
+            "{} {}\\n{}",
+            name(node.id),
+            node.operator.name(),
+            escaped(&node.label)
+        );
+        let style = if users(plan, node.id).len() > 1 {
+            ", style=bold"
+        } else {
+            ""
+        };
+        let _ = writeln!(out, "  {} [label=\"{text}\"{style}];", name(node.id));
+        for input in node.operator.inputs() {
+            let _ = writeln!(out, "  {} -> {};", name(input), name(node.id));
+        }
+    }
+    out.push_str("}\n");
+    out
+}
+
+/// The plan as JSON: a list of nodes.
+pub fn json(plan: &DataflowPlan) -> Value {
+    let node = |node: &Node| {
+        let details: Map<String, Value> = details::of(plan, node)
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), json!(value)))
+            .collect();
+        let columns: Vec<Value> = node
+            .schema
+            .fields
+            .iter()
+            .map(|field| json!({"name": field.name, "type": field.data_type.to_string()}))
+            .collect();
+        json!({
+            "id": name(node.id),
+            "operator": node.operator.name(),
+            "label": node.label,
+            "inputs": node.operator.inputs().into_iter().map(name).collect::<Vec<_>>(),
+            "shared_by": users(plan, node.id).into_iter().map(name).collect::<Vec<_>>(),
+            "columns": columns,
+            "details": details,
+        })
+    };
+    json!({ "nodes": plan.nodes.iter().map(node).collect::<Vec<_>>() })
+}
+
+fn name(id: NodeId) -> String {
+    format!("n{}", id.0)
+}
+
+fn names(ids: &[NodeId]) -> String {
+    ids.iter()
+        .map(|id| name(*id))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn users(plan: &DataflowPlan, id: NodeId) -> Vec<NodeId> {
+    let uses = |node: &&Node| node.operator.inputs().contains(&id);
+    plan.nodes.iter().filter(uses).map(|node| node.id).collect()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}

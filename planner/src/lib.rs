@@ -1,0 +1,26 @@
+//! From a compiled definition to a checked, typed, explained plan. Pure: text in, plan out.
+//!
+//! The story of a definition: [`definition`] reads what the user compiled; [`resolve`] holds it against a
+//! [`catalog`] of tables and makes everything implicit explicit ([`logical`]), with [`expr`] for its
+//! Spark SQL, [`aggregation`] for what is computed and [`naming`] for what it is called; [`lower`]
+//! turns it and the days of a run into a dataflow plan ([`physical`]); [`explain`] prints the plan.
+//! [`validate`] says what is doubtful, [`semantic_hash`] what a change of it makes worthless, and all
+//! of them say what is wrong as [`diagnostic`]s. [`schema`] and [`time`] are the words it is told in.
+//!
+//! Never does IO, never reads a clock, never starts a thread.
+
+pub mod aggregation;
+pub mod catalog;
+pub mod definition;
+pub mod diagnostic;
+pub mod explain;
+pub mod expr;
+pub mod logical;
+pub mod lower;
+pub mod naming;
+pub mod physical;
+pub mod resolve;
+pub mod schema;
+pub mod semantic_hash;
+pub mod time;
+pub mod validate;

@@ -1,0 +1,448 @@
+//! The dataflow plan: nodes in one list, inputs by id, every decision made. Rendering adds none.
+//!
+//! ```text
+//! scan ─ project ─┬─ union ─ arrange ──┬── as_of ─ attach ─┬─ assemble ─ project ─ sink
+//! scan ─ project ─┘                    │    │              │
+//! scan ─ project ─ (left) ─────────────┼─ queries          │
+//!                    └─────────────────┼───────────────────┘
+//!                                      └── snapshots ─ project ─┬─ sink
+//!                                                               └─ arrange ─ as_of …
+//! ```
+//! Promises: a node's inputs stand before it; every column an expression reads is a position in its input's
+//! [`Node::schema`]; a node that several consumers need exists once. Column pruning, partition pruning and sharing
+//! are done. Never holds data.
+
+mod verify;
+
+use crate::aggregation::AggregatePart;
+use crate::expr::{Expr, Generator, Literal};
+use crate::schema::Schema;
+use crate::time::PartitionRange;
+
+/// Position of a node in [`DataflowPlan::nodes`]; its name in errors, metrics and pictures is `n` and the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub usize);
+
+/// A whole plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataflowPlan {
+    /// The nodes; inputs come before their users.
+    pub nodes: Vec<Node>,
+}
+
+/// One operator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its position in the plan.
+    pub id: NodeId,
+    /// What it is for, in the words of the definition: `left`, `part alpha_g_v1`, `source feat.events`.
+    pub label: String,
+    /// The columns that leave it. For an [`Operator::Arrange`] the payload (names are its own), for an
+    /// [`Operator::Queries`] nothing, for an [`Operator::AsOf`] the evaluator's answer, for a
+    /// [`Operator::Sink`] what is written.
+    pub schema: Schema,
+    /// What it does.
+    pub operator: Operator,
+}
+
+/// What a node does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operator {
+    /// Rows of a table. Each row's identity is its source position.
+    Scan(Scan),
+    /// Drops rows and computes columns.
+    Project(Project),
+    /// All rows of the inputs, whose schemas are equal.
+    Union {
+        /// At least two.
+        inputs: Vec<NodeId>,
+    },
+    /// Rows by key and time.
+    Arrange(Arrange),
+    /// Points in time at which the left asks.
+    Queries(Queries),
+    /// Answers to queries, each by the position of the left row that asked.
+    AsOf(AsOf),
+    /// Answers brought to the rows that asked.
+    Attach(Attach),
+    /// Values of every key at each day's end.
+    Snapshots(Snapshots),
+    /// Left rows with the columns of all parts.
+    Assemble(Assemble),
+    /// Facts about the left that decide the rest of the plan.
+    Facts(Facts),
+    /// Rows into a table.
+    Sink(Sink),
+}
+
+/// Rows of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scan {
+    /// The table, without sub-partitions.
+    pub table: String,
+    /// The days read; `None` for a table that has no such partition column: everything.
+    pub days: Option<DayFilter>,
+    /// Conditions that let whole row groups be skipped. They repeat part of a later filter: ignoring them is right.
+    pub skip: Vec<ColumnPredicate>,
+}
+
+/// A range of a partition column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayFilter {
+    /// The partition column.
+    pub column: String,
+    /// Its days; `None` reads nothing at all (the schema still holds).
+    pub range: Option<PartitionRange>,
+}
+
+/// `column operator literal`, true for no null.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnPredicate {
+    /// Position in the scan's schema.
+    pub column: usize,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// Of the column's type.
+    pub literal: Literal,
+}
+
+/// A comparison of a column with a constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Comparison {
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// Drops rows and computes columns, in the order of the fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Project {
+    /// The input.
+    pub input: NodeId,
+    /// Conditions on input columns: a row stays if all are true (not null).
+    pub filters: Vec<Expr>,
+    /// Makes several rows of one; its columns follow the input's, and `columns` may read them there.
+    pub generator: Option<Generator>,
+    /// One for each field of the node's schema.
+    pub columns: Vec<Expr>,
+    /// Conditions on the computed columns, as `filters`.
+    pub output_filters: Vec<Expr>,
+    /// What is required of the computed columns.
+    pub requirements: Vec<Requirement>,
+}
+
+/// What is required of a row's computed columns, by position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// At least one of these is not null; others are dropped without a word (they can match no left row).
+    AnyNotNull(Vec<usize>),
+    /// Not null; others are dropped, counted and sampled as bad rows.
+    CountNull(usize),
+    /// Not null; any other fails the job with a sample.
+    FailNull(usize),
+    /// One of the values that this column of the left has. The values come from the left's facts.
+    InLeft {
+        /// The computed column.
+        column: usize,
+        /// The left column, of the same type.
+        left_column: String,
+    },
+}
+
+/// Rows by key and time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrange {
+    /// The input.
+    pub input: NodeId,
+    /// Key columns of the input, in the order in which queries give theirs.
+    pub keys: Vec<usize>,
+    /// The input column (long, milliseconds, not null) that rows are sorted by.
+    pub time: usize,
+    /// The input columns kept, in the order of the node's schema.
+    pub payload: Vec<usize>,
+}
+
+/// When a left row asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum QueryTime {
+    /// At the time in this left column (long, milliseconds).
+    At(usize),
+    /// At the midnight that begins the day of the time in this left column.
+    MidnightBefore(usize),
+    /// At the midnight that ends the day in this left column (a `yyyy-MM-dd` string).
+    EndOfDay(usize),
+}
+
+/// Points in time at which the left asks. A row with a null key or without a time does not ask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queries {
+    /// The left.
+    pub left: NodeId,
+    /// Its key columns.
+    pub keys: Vec<usize>,
+    /// When.
+    pub time: QueryTime,
+    /// Conditions on left columns; a row that does not meet all does not ask.
+    pub filters: Vec<Expr>,
+}
+
+/// Answers to queries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AsOf {
+    /// An [`Operator::Arrange`].
+    pub right: NodeId,
+    /// An [`Operator::Queries`].
+    pub queries: NodeId,
+    /// How an answer is computed from the payload.
+    pub evaluator: EvaluatorPlan,
+    /// Which queries have an answer.
+    pub answer: AnswerRule,
+}
+
+/// Which queries (of an as-of) or keys and days (of snapshots) give a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerRule {
+    /// All.
+    Always,
+    /// Those whose answer is not null in every column.
+    AnyValue,
+    /// Those for which the evaluator looked at a row at all.
+    AnyRow,
+}
+
+/// How an answer is computed. Columns are positions in the arrangement's payload; inputs of parts are found there by
+/// name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EvaluatorPlan {
+    /// Windows that end before the query, tails on their hops.
+    PointInTime {
+        /// The answer's columns.
+        parts: Vec<AggregatePart>,
+        /// Which hops there are.
+        resolution: Resolution,
+    },
+    /// Rows of exactly the query's time, passed through: none, one or several answers.
+    Lookup {
+        /// The payload columns given back.
+        columns: Vec<usize>,
+    },
+    /// Rows of exactly the query's time, aggregated; windows are exact and end at the query.
+    SnapshotRows {
+        /// The answer's columns.
+        parts: Vec<AggregatePart>,
+        /// The rows' own time, where a part needs one.
+        time: Option<usize>,
+    },
+    /// Snapshot rows of the query's midnight, then the mutations of its day up to the query.
+    MutatedSnapshot {
+        /// The answer's columns.
+        parts: Vec<AggregatePart>,
+        /// Boolean: whether the row is a mutation.
+        is_mutation: usize,
+        /// Boolean: whether a mutation is the state before.
+        is_before: usize,
+        /// Long: the rows' own time.
+        time: usize,
+    },
+    /// Unfinished states of the rows of the day that ends at the query, windows aside.
+    DayStates {
+        /// The answer's columns, each of its part's state type.
+        parts: Vec<AggregatePart>,
+    },
+}
+
+impl EvaluatorPlan {
+    /// The aggregate parts; none for a look-up.
+    pub fn parts(&self) -> &[AggregatePart] {
+        match self {
+            Self::PointInTime { parts, .. }
+            | Self::SnapshotRows { parts, .. }
+            | Self::DayStates { parts }
+            | Self::MutatedSnapshot { parts, .. } => parts,
+            Self::Lookup { .. } => &[],
+        }
+    }
+}
+
+/// Which hops windows are built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// Days, hours and five minutes.
+    FiveMinutes,
+    /// Days only: every window is a whole number of days and every query a midnight.
+    Daily,
+}
+
+/// Answers brought to the rows that asked: one row for each answer, in the left's place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attach {
+    /// The left.
+    pub left: NodeId,
+    /// An [`Operator::AsOf`] whose queries are of this left.
+    pub answers: NodeId,
+    /// One for each field of the node's schema, over the left's columns followed by the answer's.
+    pub columns: Vec<Expr>,
+}
+
+/// Values of every key at each day's end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshots {
+    /// An [`Operator::Arrange`].
+    pub right: NodeId,
+    /// The days; the query of a day is the midnight that ends it.
+    pub days: PartitionRange,
+    /// How a value is computed.
+    pub evaluator: EvaluatorPlan,
+    /// Payload columns that hold the key; they lead the node's schema, then `ds` (string), then `day_end` (long: the
+    /// query's time), then the evaluator's answer.
+    pub keys: Vec<usize>,
+    /// Which keys and days give a row.
+    pub answer: AnswerRule,
+}
+
+/// Left rows with the columns of all parts. A left row without an answer of a part reads nulls there; several answers
+/// make several rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assemble {
+    /// The left.
+    pub left: NodeId,
+    /// [`Operator::AsOf`] or [`Operator::Attach`] nodes of this left.
+    pub parts: Vec<NodeId>,
+    /// One for each field of the node's schema, over the left's columns followed by each part's.
+    pub columns: Vec<Expr>,
+}
+
+/// What is asked about the left before the rest is planned: row count, least and greatest time and day, and, while
+/// there are no more rows than `small_rows_max`, the distinct values of key columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The left.
+    pub input: NodeId,
+    /// Its time column; `None` for entities.
+    pub time: Option<usize>,
+    /// Its `ds` column.
+    pub day: usize,
+    /// Its key columns.
+    pub keys: Vec<usize>,
+    /// The most rows for which key values are kept.
+    pub small_rows_max: u64,
+}
+
+/// Rows into a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sink {
+    /// The input.
+    pub input: NodeId,
+    /// What the table is.
+    pub table: OutputTable,
+    /// Input columns that tell rows apart: of rows equal in them only one is written. Empty: all are.
+    pub distinct: Vec<usize>,
+    /// Input columns that rows of a partition are sorted by.
+    pub sort: Vec<usize>,
+    /// The input column (string) that is the partition.
+    pub partition: usize,
+    /// The days written; rows of other days are dropped.
+    pub days: Option<PartitionRange>,
+}
+
+/// A table written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputTable {
+    /// Its name.
+    pub name: String,
+    /// What the reference calls its kind: `join`, `join_part`, `bootstrap`, `group_by`.
+    pub kind: &'static str,
+    /// Whether columns may be added to an existing table.
+    pub expands: bool,
+}
+
+impl Operator {
+    /// The nodes it reads.
+    pub fn inputs(&self) -> Vec<NodeId> {
+        match self {
+            Self::Scan(_) => Vec::new(),
+            Self::Project(project) => vec![project.input],
+            Self::Union { inputs } => inputs.clone(),
+            Self::Arrange(arrange) => vec![arrange.input],
+            Self::Queries(queries) => vec![queries.left],
+            Self::AsOf(as_of) => vec![as_of.right, as_of.queries],
+            Self::Attach(attach) => vec![attach.left, attach.answers],
+            Self::Snapshots(snapshots) => vec![snapshots.right],
+            Self::Assemble(assemble) => {
+                let mut inputs = vec![assemble.left];
+                inputs.extend(&assemble.parts);
+                inputs
+            }
+            Self::Facts(facts) => vec![facts.input],
+            Self::Sink(sink) => vec![sink.input],
+        }
+    }
+
+    /// The operator's name in explanations and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Scan(_) => "scan",
+            Self::Project(_) => "project",
+            Self::Union { .. } => "union",
+            Self::Arrange(_) => "arrange",
+            Self::Queries(_) => "queries",
+            Self::AsOf(_) => "as_of",
+            Self::Attach(_) => "attach",
+            Self::Snapshots(_) => "snapshots",
+            Self::Assemble(_) => "assemble",
+            Self::Facts(_) => "facts",
+            Self::Sink(_) => "sink",
+        }
+    }
+}
+
+impl DataflowPlan {
+    /// The node of an id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// Adds a node, or finds the equal one that is there: what is planned twice runs once.
+    pub fn add(&mut self, label: impl Into<String>, schema: Schema, operator: Operator) -> NodeId {
+        let shared = !matches!(operator, Operator::Sink(_));
+        let equal = |node: &&Node| node.operator == operator && node.schema == schema;
+        if let Some(node) = self.nodes.iter().find(equal).filter(|_| shared) {
+            return node.id;
+        }
+        let id = NodeId(self.nodes.len());
+        self.nodes.push(Node {
+            id,
+            label: label.into(),
+            schema,
+            operator,
+        });
+        id
+    }
+
+    /// How many nodes read this one.
+    pub fn user_count(&self, id: NodeId) -> usize {
+        self.nodes
+            .iter()
+            .flat_map(|node| node.operator.inputs())
+            .filter(|input| *input == id)
+            .count()
+    }
+
+    /// The tables that are read, sorted.
+    pub fn tables_read(&self) -> Vec<&str> {
+        let mut tables: Vec<&str> = self
+            .nodes
+            .iter()
+            .filter_map(|node| match &node.operator {
+                Operator::Scan(scan) => Some(scan.table.as_str()),
+                _ => None,
+            })
+            .collect();
+        tables.sort_unstable();
+        tables.dedup();
+        tables
+    }
+}

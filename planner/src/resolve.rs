@@ -1,0 +1,103 @@
+//! From a definition and facts about tables to everything implicit made explicit.
+//!
+//! Promises: all problems of a definition come at once, before any data is read, each with its path in the user's
+//! file. What it returns is typed throughout. Never reads data, never depends on the range of a run.
+
+mod bind;
+mod derive;
+mod external;
+mod group;
+mod join;
+mod left;
+mod part;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use crate::catalog::Catalog;
+use crate::definition::{GroupBy, Join};
+use crate::diagnostic::{Diagnostic, any_error};
+use crate::logical::{FeatureGroup, FeatureJoin, RowSource};
+use crate::schema::{Field, Schema};
+use crate::time::Partition;
+
+use crate::expr::Expr;
+
+/// A resolved definition and what the user should look at although it works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved<T> {
+    /// The definition.
+    pub value: T,
+    /// Warnings only.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A group-by for its own backfill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackfillGroup {
+    /// The group-by.
+    pub group: FeatureGroup,
+    /// Its table.
+    pub table: String,
+    /// Keys, then what is computed: `ds` and the values. What derivations are bound to.
+    pub base: Schema,
+    /// The columns written, over `base`.
+    pub output: Vec<(Field, Expr)>,
+    /// First day, unless the run says another.
+    pub start: Partition,
+}
+
+/// Resolves a join with all its parts.
+pub fn resolve_join(
+    join: &Join,
+    catalog: &dyn Catalog,
+) -> Result<Resolved<FeatureJoin>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = join::resolve(join, catalog, &mut problems);
+    problems.finish(value)
+}
+
+/// Resolves a group-by for its own backfill, which is as of midnight whatever its accuracy.
+pub fn resolve_group_by(
+    group_by: &GroupBy,
+    catalog: &dyn Catalog,
+) -> Result<Resolved<BackfillGroup>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = group::resolve_backfill(group_by, catalog, &mut problems);
+    problems.finish(value)
+}
+
+/// The source as of one day: expressions that name the day scanned are bound again with it.
+pub fn for_run_day(source: &RowSource, day: Partition) -> Result<RowSource, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = source::for_run_day(source, day, &mut problems);
+    problems.finish(value).map(|resolved| resolved.value)
+}
+
+/// Everything wrong so far.
+#[derive(Default)]
+struct Problems {
+    list: Vec<Diagnostic>,
+}
+
+impl Problems {
+    fn report(&mut self, problem: Diagnostic) {
+        if !self.list.contains(&problem) {
+            self.list.push(problem);
+        }
+    }
+
+    fn error(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.report(Diagnostic::error(path, message));
+    }
+
+    fn finish<T>(self, value: Option<T>) -> Result<Resolved<T>, Vec<Diagnostic>> {
+        match value {
+            Some(value) if !any_error(&self.list) => Ok(Resolved {
+                value,
+                warnings: self.list,
+            }),
+            _ => Err(self.list),
+        }
+    }
+}
