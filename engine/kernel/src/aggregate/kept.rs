@@ -1,0 +1,247 @@
+//! TOP_K, BOTTOM_K, FIRST_K and LAST_K: the k best by value or by time, best first.
+//!
+//! The kept values are a function of the content alone: by value, Java's order decides (NaN is the largest) and equal
+//! values are the same; by time, of equal times at the boundary the later rows stay, as in the reference's heap, and
+//! equal times come out in the order of their rows (decision D9).
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_schema::DataType as ArrowType;
+use unskewed_planner::aggregation::{AggregatePart, Operation};
+
+use super::bind::{Shape, type_error};
+use super::count::prefix_counts;
+use super::fold::Visitor;
+use super::output::{Lists, Output, Taken};
+use super::stored::Stored;
+use super::values::{Doubles, Integers, Strings, Values};
+use super::{Aggregator, Elements, Windows};
+use crate::error::KernelError;
+
+/// Picks the aggregator of TOP_K or BOTTOM_K by the operand's type.
+pub(crate) fn bind_by_value<V: Visitor>(
+    part: &AggregatePart,
+    elements: &ArrayRef,
+    shape: Shape<V>,
+) -> Result<V::Answer, KernelError> {
+    let k = part.arguments.k.unwrap_or(1) as usize;
+    let top = part.operation == Operation::TopK;
+    match elements.data_type() {
+        ArrowType::Int64 => {
+            let values = Integers(elements.as_primitive::<Int64Type>().values());
+            shape.with(ByValue { values, k, top })
+        }
+        ArrowType::Float64 => {
+            let values = Doubles(elements.as_primitive::<Float64Type>().values());
+            shape.with(ByValue { values, k, top })
+        }
+        ArrowType::Utf8 => {
+            let values = Strings::new(elements);
+            shape.with(ByValue { values, k, top })
+        }
+        other => Err(type_error(part, other)),
+    }
+}
+
+/// Picks the aggregator of FIRST_K or LAST_K.
+pub(crate) fn bind_by_time<V: Visitor>(
+    part: &AggregatePart,
+    elements: &ArrayRef,
+    times: &[i64],
+    shape: Shape<V>,
+) -> Result<V::Answer, KernelError> {
+    shape.with(ByTime {
+        payload: elements,
+        times,
+        k: part.arguments.k.unwrap_or(1) as usize,
+        last: part.operation == Operation::LastK,
+    })
+}
+
+/// Puts a new value in its place among at most k kept ones, best first; it goes before its equals.
+fn keep<T: Copy>(kept: &mut Vec<T>, new: T, k: usize, compare: impl Fn(T, T) -> Ordering) {
+    if kept.len() == k {
+        match kept.last() {
+            Some(worst) if compare(new, *worst) != Ordering::Greater => {
+                kept.pop();
+            }
+            _ => return,
+        }
+    }
+    let place = kept.partition_point(|old| compare(*old, new) == Ordering::Less);
+    kept.insert(place, new);
+}
+
+struct ByValue<T> {
+    values: T,
+    k: usize,
+    top: bool,
+}
+
+impl<T: Values> ByValue<T> {
+    /// Less is better.
+    fn compare(&self, a: T::Value, b: T::Value) -> Ordering {
+        if self.top {
+            self.values.compare(b, a)
+        } else {
+            self.values.compare(a, b)
+        }
+    }
+}
+
+impl<T: Values> Aggregator for ByValue<T> {
+    type State = Vec<T::Value>;
+    type Output = Lists<T::Output>;
+
+    fn start(&self, element: usize) -> Vec<T::Value> {
+        vec![self.values.get(element)]
+    }
+
+    fn update(&self, state: &mut Vec<T::Value>, element: usize) {
+        let value = self.values.get(element);
+        keep(state, value, self.k, |a, b| self.compare(a, b));
+    }
+
+    fn merge(&self, state: &mut Vec<T::Value>, later: &Vec<T::Value>) {
+        for value in later {
+            keep(state, *value, self.k, |a, b| self.compare(a, b));
+        }
+    }
+
+    fn store(&self, state: &Vec<T::Value>) -> Stored {
+        let worst_first = state.iter().rev();
+        Stored::List(worst_first.map(|value| self.values.store(*value)).collect())
+    }
+
+    fn output(&self, _direct: bool) -> Self::Output {
+        Lists::new(self.values.output(false))
+    }
+
+    fn finish(&self, state: &Vec<T::Value>, output: &mut Self::Output) {
+        output.append(|items| {
+            for value in state {
+                self.values.append(*value, items);
+            }
+        });
+    }
+}
+
+struct ByTime<'a> {
+    payload: &'a ArrayRef,
+    times: &'a [i64],
+    k: usize,
+    last: bool,
+}
+
+impl ByTime<'_> {
+    /// Less is better; of equal times the later row.
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        let by_time = self.times[a as usize].cmp(&self.times[b as usize]);
+        let by_time = if self.last {
+            by_time.reverse()
+        } else {
+            by_time
+        };
+        by_time.then(b.cmp(&a))
+    }
+
+    /// Of value rows in order of time, the ones that are kept.
+    fn kept_of(&self, rows: &[u32], kept: &mut Vec<u32>) {
+        kept.clear();
+        if rows.len() <= self.k {
+            kept.extend_from_slice(rows);
+        } else if self.last {
+            kept.extend_from_slice(&rows[rows.len() - self.k..]);
+        } else {
+            let boundary = self.times[rows[self.k - 1] as usize];
+            let before = rows.partition_point(|row| self.times[*row as usize] < boundary);
+            let end = rows.partition_point(|row| self.times[*row as usize] <= boundary);
+            kept.extend_from_slice(&rows[..before]);
+            kept.extend_from_slice(&rows[end - (self.k - before)..end]);
+        }
+    }
+
+    /// Appends kept rows, best time first, equal times in order of their rows.
+    fn append(&self, kept: &mut [u32], output: &mut Lists<Taken>) {
+        kept.sort_unstable_by(|a, b| {
+            let by_time = self.times[*a as usize].cmp(&self.times[*b as usize]);
+            let by_time = if self.last {
+                by_time.reverse()
+            } else {
+                by_time
+            };
+            by_time.then(a.cmp(b))
+        });
+        output.append(|items| kept.iter().for_each(|row| items.append(*row)));
+    }
+}
+
+impl Aggregator for ByTime<'_> {
+    type State = Vec<u32>;
+    type Output = Lists<Taken>;
+
+    fn start(&self, element: usize) -> Vec<u32> {
+        vec![element as u32]
+    }
+
+    fn update(&self, state: &mut Vec<u32>, element: usize) {
+        keep(state, element as u32, self.k, |a, b| self.compare(a, b));
+    }
+
+    fn merge(&self, state: &mut Vec<u32>, later: &Vec<u32>) {
+        for row in later {
+            keep(state, *row, self.k, |a, b| self.compare(a, b));
+        }
+    }
+
+    fn store(&self, state: &Vec<u32>) -> Stored {
+        let pair = |row: &u32| {
+            let time = self.times[*row as usize];
+            Stored::Struct(vec![Stored::Whole(time), Stored::Element(*row)])
+        };
+        Stored::List(state.iter().rev().map(pair).collect())
+    }
+
+    fn output(&self, _direct: bool) -> Lists<Taken> {
+        Lists::new(Taken::new(self.payload, false))
+    }
+
+    fn finish(&self, state: &Vec<u32>, output: &mut Lists<Taken>) {
+        self.append(&mut state.clone(), output);
+    }
+
+    fn by_ranges(&self, elements: Elements<'_>, windows: Windows<'_>) -> Option<Vec<Lists<Taken>>> {
+        let before = prefix_counts(elements);
+        let rows: Vec<u32> = (0..elements.row_count)
+            .filter(|row| elements.has(*row))
+            .map(|row| row as u32)
+            .collect();
+        let mut kept = Vec::new();
+        let mut answer = |range: Range<usize>, output: &mut Lists<Taken>| {
+            let rows = &rows[before[range.start] as usize..before[range.end] as usize];
+            if rows.is_empty() {
+                return output.append_null();
+            }
+            self.kept_of(rows, &mut kept);
+            self.append(&mut kept, output);
+        };
+        let Windows { timeline, windows } = windows;
+        let mut outputs = Vec::with_capacity(windows.len());
+        for window in windows {
+            let mut output = self.output(true);
+            for slot in 0..timeline.slot_count() {
+                let first = timeline.first_row(*window, slot);
+                for query in timeline.queries_of_slot(slot) {
+                    let end = timeline.end_row(query);
+                    answer(first.min(end)..end, &mut output);
+                }
+            }
+            outputs.push(output);
+        }
+        Some(outputs)
+    }
+}

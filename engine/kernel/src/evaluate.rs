@@ -1,0 +1,17 @@
+//! The evaluators: pure functions from right rows and queries to features.
+//!
+//! | evaluator | right rows' `ts` | query `ts` | a query sees |
+//! |---|---|---|---|
+//! | [`point_in_time`] | event time | left time, or midnight | `tail(q − W) ≤ ts < q` |
+//! | [`lookup`] | end of the row's partition | midnight | the rows of exactly that time, as they are |
+//! | [`snapshot_rows`] | end of the row's partition | midnight | the rows of that time, `q − W ≤ own time < q` |
+//! | [`mutated_snapshot`] | partition end, or mutation time | left time | the day's snapshot and the mutations before `q` |
+//! | [`day_states`] | event time | midnight | the unfinished states of `q − 1 day ≤ ts < q` |
+//!
+//! All keep the contract of [`crate::run::Evaluator`]: an answer depends on the key's rows and the query only.
+
+pub mod day_states;
+pub mod lookup;
+pub mod mutated_snapshot;
+pub mod point_in_time;
+pub mod snapshot_rows;

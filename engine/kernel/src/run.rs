@@ -1,0 +1,92 @@
+//! What the engine hands the kernel and gets back: sorted rows of many keys, queries over the same
+//! keys, and answers.
+//!
+//! Hot path: one call for a whole run of keys, never one per row; no allocation per row.
+
+use arrow_array::ArrayRef;
+use unskewed_planner::schema::Field;
+
+use crate::error::KernelError;
+
+/// Rows of many keys, sorted by (key, ts, position).
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// Row ranges of the keys: key `k` owns rows `offsets[k]..offsets[k + 1]`; one more entry than
+    /// keys.
+    pub offsets: &'a [u32],
+    /// The sort time of each row in milliseconds.
+    pub ts: &'a [i64],
+    /// The payload, each as long as `ts`.
+    pub columns: &'a [ArrayRef],
+}
+
+impl Run<'_> {
+    /// Number of keys.
+    pub fn key_count(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// The rows of a key.
+    pub fn rows(&self, key: usize) -> std::ops::Range<usize> {
+        self.offsets[key] as usize..self.offsets[key + 1] as usize
+    }
+}
+
+/// Query times of the same keys as a [`Run`], sorted by (key, ts).
+#[derive(Clone, Copy, Debug)]
+pub struct Queries<'a> {
+    /// Query ranges of the keys, as in [`Run::offsets`].
+    pub offsets: &'a [u32],
+    /// Query times in milliseconds.
+    pub ts: &'a [i64],
+}
+
+impl Queries<'_> {
+    /// The queries of a key.
+    pub fn of_key(&self, key: usize) -> std::ops::Range<usize> {
+        self.offsets[key] as usize..self.offsets[key + 1] as usize
+    }
+}
+
+/// Answers to a run of queries.
+#[derive(Clone, Debug)]
+pub struct Evaluated {
+    /// Which query each answer row belongs to, ascending. An aggregation answers each query once; a
+    /// look-up as often
+    /// as it finds a row.
+    pub query: Vec<u32>,
+    /// The answer's columns, each as long as `query`.
+    pub columns: Vec<ArrayRef>,
+}
+
+impl Evaluated {
+    /// Answers of which every query has exactly one.
+    pub fn one_each(queries: Queries<'_>, columns: Vec<ArrayRef>) -> Self {
+        let count = u32::try_from(queries.ts.len()).expect("offsets of queries are u32");
+        Self {
+            query: (0..count).collect(),
+            columns,
+        }
+    }
+}
+
+/// A pure function from right rows and queries to features.
+///
+/// # Contract
+/// The answer to a query depends only on the right rows of its key, their order and the query's
+/// time: not on other
+/// keys or queries in the call, nor on earlier calls. A right row at `ts` changes no answer outside
+/// `reach(ts)`.
+pub trait Evaluator {
+    /// Names and types of the answer's columns.
+    fn output(&self) -> &[Field];
+
+    /// Answers all queries.
+    fn evaluate(&mut self, right: Run<'_>, queries: Queries<'_>) -> Result<Evaluated, KernelError>;
+
+    /// The query times `from..to` that a right row at `ts_millis` may touch.
+    fn reach(&self, ts_millis: i64) -> std::ops::Range<i64>;
+
+    /// The right rows' times `from..to` that a query at `query_millis` may look at.
+    fn looks_at(&self, query_millis: i64) -> std::ops::Range<i64>;
+}
