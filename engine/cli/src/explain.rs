@@ -1,0 +1,39 @@
+//! `unskewed explain`: the plan of definitions, as text, as a picture or for programs.
+
+use unskewed_connectors::table::Warehouse;
+use unskewed_engine::job;
+use unskewed_planner::definition::Definition;
+use unskewed_planner::explain;
+use unskewed_planner::time::Partition;
+
+use crate::args::{ExplainArgs, PlanFormat};
+use crate::config::Config;
+use crate::report::Failure;
+
+/// Prints the plan of definitions.
+pub(crate) fn explain(
+    args: &ExplainArgs,
+    definitions: &[Definition],
+    config: &Config,
+    today: Partition,
+) -> Result<(), Failure> {
+    let open = Warehouse::open(&config.warehouse).map_err(job::Error::Table);
+    let plan = open.and_then(|warehouse| {
+        let end = args.end_date.unwrap_or(today);
+        let start = args.start_partition_override;
+        job::plan(
+            definitions,
+            start,
+            end,
+            config.intermediate_tables,
+            &warehouse,
+        )
+    });
+    let plan = plan.map_err(Failure::job)?;
+    match args.format {
+        PlanFormat::Text => print!("{}", explain::text(&plan)),
+        PlanFormat::Dot => print!("{}", explain::dot(&plan)),
+        PlanFormat::Json => println!("{:#}", explain::json(&plan)),
+    }
+    Ok(())
+}

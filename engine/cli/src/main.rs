@@ -1,0 +1,341 @@
+//! The `unskewed` command: flags and configuration to one engine call.
+//!
+//! Promises: exit code 0 done, 1 the job failed, 2 wrong usage or
+//! definition, 3 an outside system could not be reached; errors on stderr with what, where and what to do; the last
+//! line of a job on stdout is its summary. Never decides anything about data.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks on these"
+)]
+
+mod args;
+mod config;
+mod explain;
+mod progress;
+mod report;
+mod run_mode;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use unskewed_connectors::clock::{Clock, SystemClock};
+use unskewed_connectors::table::Warehouse;
+use unskewed_engine::job::{self, Context, Event, Job, Kind, Options, Outcome, Watcher};
+use unskewed_planner::definition::{Definition, Dialect, Teams};
+use unskewed_planner::time::Partition;
+
+use args::{Cli, Command, Global, JobArgs, JobOptions, RunArgs};
+use config::{Config, LogFormat, RawConfig};
+use progress::Progress;
+use report::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no reason to fail over `--help`.
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}", failure.text());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::GroupByBackfill(args) => one(Kind::GroupByBackfill, &args, &cli.global),
+        Command::Join(args) => one(Kind::Join, &args, &cli.global),
+        Command::JoinLeft(args) => one(Kind::JoinLeft, &args, &cli.global),
+        Command::JoinFinal(args) => one(Kind::JoinFinal, &args, &cli.global),
+        Command::Run(args) => run_mode(&args, &cli.global),
+        Command::Explain(args) => {
+            let config = configuration(&cli.global, [])?;
+            let load = |path: &PathBuf| load(path, config.dialect);
+            let definitions = args.conf.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+            explain::explain(&args, &definitions, &config, today())
+        }
+        Command::Other(words) => Err(unknown_job(&words)),
+    }
+}
+
+/// A subcommand that is not there: one of a later version, or a slip.
+fn unknown_job(words: &[String]) -> Failure {
+    const LATER: [&str; 16] = [
+        "group-by-upload",
+        "group-by-streaming",
+        "staging-query-backfill",
+        "label-join",
+        "log-flattener",
+        "stats-summary",
+        "log-summary",
+        "consistency-metrics-compute",
+        "compare-join-query",
+        "analyze",
+        "metadata-export",
+        "metadata-upload",
+        "bulk-load",
+        "fetch",
+        "serve",
+        "cluster",
+    ];
+    const NOW: [&str; 6] = [
+        "group-by-backfill",
+        "join",
+        "join-left",
+        "join-final",
+        "run",
+        "explain",
+    ];
+    let word = words.first().map_or("", String::as_str);
+    if LATER.contains(&word) {
+        return Failure::not_yet(word);
+    }
+    match unskewed_planner::diagnostic::nearest(word, NOW) {
+        Some(near) => Failure::usage(format!("unknown command {word:?}; did you mean {near:?}?")),
+        None => {
+            let known = NOW.join(", ");
+            Failure::usage(format!("unknown command {word:?}; known are {known}"))
+        }
+    }
+}
+
+fn one(kind: Kind, args: &JobArgs, global: &Global) -> Result<(), Failure> {
+    let local = args.options.local_warehouse_location.as_deref();
+    let config = configuration(&with_warehouse(global, local), [])?;
+    let session = Session::start(config);
+    session.accept(&args.options.ignored(), &args.options.not_yet())?;
+    let definition = session.load(&args.conf_path)?;
+    let start = args.options.start_partition_override;
+    let end = args.end_date.unwrap_or_else(today);
+    let options = session.options(&args.options, start, end);
+    let outcome = session.run(&Job {
+        kind,
+        definition,
+        options,
+    })?;
+    session.finish(&outcome);
+    Ok(())
+}
+
+fn run_mode(args: &RunArgs, global: &Global) -> Result<(), Failure> {
+    let local = args.options.local_warehouse_location.as_deref();
+    let global = with_warehouse(global, local);
+    let repository = run_mode::repository(args, std::env::var("CHRONON_REPO_PATH").ok());
+    let path = run_mode::definition_path(&args.conf, &repository);
+    let dialect = configuration(&global, [])?.dialect;
+    let definition = load(&path, dialect)?;
+    let teams = teams(&repository)?;
+    let variables = run_mode::variables(&definition, teams.as_ref(), &args.mode, &args.env)?;
+    let session = Session::start(configuration(&global, variables)?);
+    let kind = run_mode::kind_of(&args.mode, &definition)?;
+    let added = run_mode::additional_options(&definition)?;
+    let job_options = args.options.clone().or(added);
+    let ignored = [args.launcher.ignored(), job_options.ignored()].concat();
+    session.accept(&ignored, &job_options.not_yet())?;
+    let mut outcome = Outcome::default();
+    for planned in run_mode::plan(args, kind, today())? {
+        let start = planned
+            .start_override
+            .or(job_options.start_partition_override);
+        let options = session.options(&job_options, start, planned.end);
+        outcome.add(session.run(&Job {
+            kind: planned.kind,
+            definition: definition.clone(),
+            options,
+        })?);
+    }
+    session.finish(&outcome);
+    Ok(())
+}
+
+/// The reference's own name of the warehouse counts where ours is not given.
+fn with_warehouse(global: &Global, local: Option<&str>) -> Global {
+    let mut global = global.clone();
+    if global.warehouse.is_none() {
+        global.warehouse = local.map(str::to_owned);
+    }
+    global
+}
+
+/// The layers over each other: file, what a definition adds, environment, flags.
+fn configuration(
+    global: &Global,
+    added: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, Failure> {
+    let mut raw = RawConfig::default();
+    let variable = format!("{}CONFIG", config::PREFIX);
+    let file = global.config.clone();
+    if let Some(path) = file.or_else(|| std::env::var_os(variable).map(Into::into)) {
+        raw.set_file(&path);
+    }
+    raw.set_environment(added);
+    raw.set_environment(std::env::vars());
+    let flags = [
+        ("warehouse", global.warehouse.clone()),
+        ("kv", global.kv.clone()),
+        ("workers", global.workers.clone()),
+        ("memory", global.memory.clone()),
+        ("dialect", global.dialect.clone()),
+        ("log", global.log.clone()),
+        ("quiet", global.quiet.then(|| "true".into())),
+        (
+            "verbose",
+            (global.verbose > 0).then(|| global.verbose.to_string()),
+        ),
+        ("progress", global.no_progress.then(|| "false".into())),
+        ("max_bad_rows", global.max_bad_rows.clone()),
+        (
+            "intermediate_tables",
+            global.no_intermediate_tables.then(|| "false".into()),
+        ),
+    ];
+    for (key, value) in flags {
+        if let Some(value) = value {
+            raw.set(key, value, format!("--{}", key.replace('_', "-")));
+        }
+    }
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    raw.check(cores)
+        .map_err(|problems| Failure::usage(problems.join("\nerror: ")))
+}
+
+fn today() -> Partition {
+    Partition::of_millis(SystemClock::new().now_millis())
+}
+
+fn load(path: &Path, dialect: Dialect) -> Result<Definition, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!(
+            "definition {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
+    Definition::load(&text, dialect).map_err(|problems| {
+        let failure = Failure::definition(&problems);
+        failure.in_file(&path.display().to_string())
+    })
+}
+
+fn teams(repository: &Path) -> Result<Option<Teams>, Failure> {
+    let path = repository.join("teams.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return Ok(None);
+    };
+    let teams = Teams::load(&text)
+        .map_err(|problems| Failure::definition(&problems).in_file(&path.display().to_string()))?;
+    Ok(Some(teams))
+}
+
+/// One run of the command.
+struct Session {
+    config: Config,
+    clock: SystemClock,
+    progress: Progress,
+}
+
+impl Session {
+    fn start(config: Config) -> Self {
+        let clock = SystemClock::new();
+        log_to_stderr(&config);
+        let progress = Progress::new(&config);
+        Self {
+            config,
+            clock,
+            progress,
+        }
+    }
+
+    fn load(&self, path: &Path) -> Result<Definition, Failure> {
+        load(path, self.config.dialect)
+    }
+
+    /// Says once what is ignored; refuses what would change the result.
+    fn accept(&self, ignored: &[&str], not_yet: &[&str]) -> Result<(), Failure> {
+        if !not_yet.is_empty() {
+            return Err(Failure::not_yet(not_yet.join(", ")));
+        }
+        if !ignored.is_empty() {
+            let text = format!(
+                "{} only matters to Spark and is ignored",
+                ignored.join(", ")
+            );
+            self.progress.on(&Event::Note(&text));
+        }
+        Ok(())
+    }
+
+    fn options(&self, given: &JobOptions, start: Option<Partition>, end: Partition) -> Options {
+        let defaults = Options::until(end);
+        Options {
+            start_override: start,
+            step_days: given.step_days.unwrap_or(defaults.step_days),
+            run_first_hole: given.run_first_hole,
+            unset_semantic_hash: given.unset_semantic_hash,
+            selected_parts: given.selected_join_parts.clone(),
+            use_cached_left: given.use_cached_left,
+            intermediate_tables: self.config.intermediate_tables,
+            max_bad_rows: self.config.max_bad_rows,
+            ..defaults
+        }
+    }
+
+    fn run(&self, job: &Job) -> Result<Outcome, Failure> {
+        let warehouse = Warehouse::open(&self.config.warehouse)
+            .map_err(|error| Failure::job(job::Error::Table(error)))?;
+        let context = Context {
+            warehouse: &warehouse,
+            clock: &self.clock,
+            workers: self.config.workers,
+            memory_bytes: self.config.memory_bytes,
+            watcher: &self.progress,
+        };
+        let outcome = job::run(job, &context);
+        self.progress.finish();
+        outcome.map_err(Failure::job)
+    }
+
+    fn finish(&self, outcome: &Outcome) {
+        for sample in &outcome.bad_samples {
+            self.progress.say("warning", &format!("bad row: {sample}"));
+        }
+        let took = self.clock.monotonic();
+        let peak = report::peak_memory_bytes();
+        println!(
+            "{}",
+            match self.config.log {
+                LogFormat::Text => report::summary(outcome, took, peak),
+                LogFormat::Json => report::summary_json(outcome, took, peak),
+            }
+        );
+    }
+}
+
+fn log_to_stderr(config: &Config) {
+    let level = match (config.quiet, config.verbose) {
+        (true, _) => tracing::Level::ERROR,
+        (false, 0) => tracing::Level::WARN,
+        (false, 1) => tracing::Level::INFO,
+        (false, _) => tracing::Level::DEBUG,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level);
+    // A second subscriber in one process is only possible in tests; the first keeps working.
+    let begun = match config.log {
+        LogFormat::Text => builder.without_time().try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    begun.ok();
+}

@@ -1,0 +1,215 @@
+//! What can be asked of the engine: one job on one definition, and what came of it.
+//!
+//! Promises: a job is a function of definition, warehouse and options; everything wrong with a definition is reported
+//! at once and before anything is written; a job that fails or is killed leaves every table readable and the next run
+//! completes it. Never prints: it tells its [`Watcher`].
+
+mod catalog;
+mod error;
+mod explain;
+mod group_by;
+mod inputs;
+mod join;
+mod step;
+mod tables;
+
+pub use catalog::WarehouseCatalog;
+pub use error::{Error, ErrorKind, Result};
+pub use explain::plan;
+
+use unskewed_connectors::clock::Clock;
+use unskewed_connectors::table::Warehouse;
+use unskewed_planner::definition::Definition;
+use unskewed_planner::time::{Partition, PartitionRange};
+
+/// The jobs there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Fill the table of a group-by.
+    GroupByBackfill,
+    /// Fill the output of a join and its intermediate tables.
+    Join,
+    /// Fill only the left table of a join.
+    JoinLeft,
+    /// Fill the output of a join from its left table and part tables.
+    JoinFinal,
+}
+
+impl Kind {
+    /// The name users type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GroupByBackfill => "group-by-backfill",
+            Self::Join => "join",
+            Self::JoinLeft => "join-left",
+            Self::JoinFinal => "join-final",
+        }
+    }
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Which job.
+    pub kind: Kind,
+    /// On what.
+    pub definition: Definition,
+    /// How.
+    pub options: Options,
+}
+
+/// How a job runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Last day to compute.
+    pub end: Partition,
+    /// First day to compute, instead of what the definition says.
+    pub start_override: Option<Partition>,
+    /// Days computed and written at a time.
+    pub step_days: i32,
+    /// Also fill days before the first existing one.
+    pub run_first_hole: bool,
+    /// Keep existing tables although the definition changed.
+    pub unset_semantic_hash: bool,
+    /// Compute only these parts, by full prefix; empty for all, with the output.
+    pub selected_parts: Vec<String>,
+    /// Take left rows from the left table written before.
+    pub use_cached_left: bool,
+    /// Write the left and part tables of a join beside its output.
+    pub intermediate_tables: bool,
+    /// Bad rows met before the job fails; `None` for any number.
+    pub max_bad_rows: Option<u64>,
+}
+
+impl Options {
+    /// The usual options for a job that ends on this day.
+    pub fn until(end: Partition) -> Self {
+        Self {
+            end,
+            start_override: None,
+            step_days: 30,
+            run_first_hole: false,
+            unset_semantic_hash: false,
+            selected_parts: vec![],
+            use_cached_left: false,
+            intermediate_tables: true,
+            max_bad_rows: None,
+        }
+    }
+}
+
+/// Where a job runs.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The tables.
+    pub warehouse: &'a Warehouse,
+    /// The time of day, for names of archived tables.
+    pub clock: &'a dyn Clock,
+    /// Worker threads.
+    pub workers: usize,
+    /// Memory to stay under.
+    pub memory_bytes: Option<u64>,
+    /// Who is told how it goes.
+    pub watcher: &'a dyn Watcher,
+}
+
+/// What happens while a job runs.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// The days to compute are known.
+    Planned {
+        /// The table that is filled.
+        table: &'a str,
+        /// The steps, oldest first.
+        steps: &'a [PartitionRange],
+    },
+    /// A step begins.
+    StepStarted {
+        /// The table that is filled.
+        table: &'a str,
+        /// The days.
+        range: PartitionRange,
+    },
+    /// A step's days are written.
+    StepDone {
+        /// The table that is filled.
+        table: &'a str,
+        /// The days.
+        range: PartitionRange,
+        /// Rows written.
+        rows: u64,
+    },
+    /// Something worth knowing.
+    Note(&'a str),
+    /// Something the user should look at.
+    Warning(&'a str),
+}
+
+/// Is told how a job goes; must not block.
+pub trait Watcher: Sync {
+    /// Something happened.
+    fn on(&self, event: &Event<'_>);
+}
+
+/// A watcher that looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoWatcher;
+
+impl Watcher for NoWatcher {
+    fn on(&self, _event: &Event<'_>) {}
+}
+
+/// What a job did, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Rows read from sources.
+    pub rows_in: u64,
+    /// Rows written to the output, intermediate tables not counted.
+    pub rows_out: u64,
+    /// Rows that could not be used.
+    pub bad_rows: u64,
+    /// The first bad rows, each with its cause and place.
+    pub bad_samples: Vec<String>,
+    /// Partitions written, intermediate tables counted.
+    pub partitions_written: u64,
+}
+
+impl Outcome {
+    /// Adds what another step did.
+    pub fn add(&mut self, other: Outcome) {
+        self.rows_in += other.rows_in;
+        self.rows_out += other.rows_out;
+        self.bad_rows += other.bad_rows;
+        self.partitions_written += other.partitions_written;
+        let room = SAMPLES_MAX.saturating_sub(self.bad_samples.len());
+        self.bad_samples
+            .extend(other.bad_samples.into_iter().take(room));
+    }
+}
+
+/// Bad rows kept as samples.
+pub const SAMPLES_MAX: usize = 20;
+
+/// Runs a job to its end.
+pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
+    let wrong = |wanted| {
+        let found = match &job.definition {
+            Definition::GroupBy(_) => "group-by",
+            Definition::Join(_) => "join",
+            Definition::StagingQuery(_) => "staging query",
+        };
+        Err(Error::WrongDefinition {
+            job: job.kind.name(),
+            wanted,
+            found,
+        })
+    };
+    match (job.kind, &job.definition) {
+        (Kind::GroupByBackfill, Definition::GroupBy(group_by)) => {
+            group_by::run(job, group_by, context)
+        }
+        (Kind::GroupByBackfill, _) => wrong("group-by"),
+        (_, Definition::Join(join)) => join::run(job, join, context),
+        _ => wrong("join"),
+    }
+}

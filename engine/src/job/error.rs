@@ -1,0 +1,114 @@
+//! Why a job stopped, and whose matter it is.
+
+use unskewed_connectors::error::{Error as TableError, ErrorKind as TableErrorKind, Retry};
+use unskewed_planner::diagnostic::Diagnostic;
+
+use crate::error::EngineError;
+use crate::partitions::NoStart;
+
+/// The result of a job.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Whose matter an error is; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The definition or what was asked for is wrong.
+    Definition,
+    /// An outside system is in the way; the same call may succeed later.
+    Unreachable,
+    /// Anything else.
+    Failed,
+}
+
+/// Why a job stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each variant's message is its documentation")]
+pub enum Error {
+    #[error("the definition has {} problems", .0.len())]
+    Definition(Vec<Diagnostic>),
+    #[error("{job} runs on a {wanted}, but the definition is a {found}")]
+    WrongDefinition {
+        job: &'static str,
+        wanted: &'static str,
+        found: &'static str,
+    },
+    #[error("{what} is not there yet")]
+    NotYet { what: String },
+    #[error("{table}: {source}")]
+    NoStart { table: String, source: NoStart },
+    #[error("no part of join {join} is called {part}; its parts are {known}")]
+    NoSuchPart {
+        join: String,
+        part: String,
+        known: String,
+    },
+    #[error("{count} bad rows, more than the {allowed} allowed; the first: {first}")]
+    TooManyBadRows {
+        count: u64,
+        allowed: u64,
+        first: String,
+    },
+    #[error("table {table} was computed from another definition: {changes}")]
+    DefinitionChanged { table: String, changes: String },
+    #[error("column {column} of table {table} is {existing} there, but {computed} is computed")]
+    ColumnChanged {
+        table: String,
+        column: String,
+        existing: String,
+        computed: String,
+    },
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Error {
+    /// Whose matter this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Definition(_)
+            | Self::WrongDefinition { .. }
+            | Self::NotYet { .. }
+            | Self::NoStart { .. }
+            | Self::NoSuchPart { .. } => ErrorKind::Definition,
+            Self::Table(error) | Self::Engine(EngineError::Connectors(error)) => of_table(error),
+            _ => ErrorKind::Failed,
+        }
+    }
+
+    /// What to do, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::DefinitionChanged { .. } => Some(
+                "give --unset-semantic-hash to keep the table as it is, or drop it to compute it anew",
+            ),
+            Self::TooManyBadRows { .. } => {
+                Some("look at the rows named, or allow more with --max-bad-rows")
+            }
+            Self::NoStart { .. } => Some(
+                "give --start-partition-override, or check that the source table has partitions",
+            ),
+            Self::ColumnChanged { .. } => {
+                Some("drop or rename the existing table, so that it is computed anew")
+            }
+            Self::Table(TableError::Locked { .. }) => {
+                Some("wait for the other job, or end it; a lock whose holder died is taken over")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn of_table(error: &TableError) -> ErrorKind {
+    match (error.kind(), error.retry()) {
+        (TableErrorKind::External, Retry::Backoff) => ErrorKind::Unreachable,
+        (TableErrorKind::External, Retry::Never)
+            if matches!(error, TableError::ObjectStore { .. }) =>
+        {
+            ErrorKind::Unreachable
+        }
+        _ => ErrorKind::Failed,
+    }
+}

@@ -1,0 +1,96 @@
+//! Project: rows dropped and columns computed, batch by batch, where the rows are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use timely::container::NoopBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::Operator;
+use unskewed_planner::physical::{Node, Project};
+
+use super::{Shared, name_of};
+use crate::error::EngineError;
+use crate::exchange::{Batch, Epoch, SPLIT_SHIFT};
+use crate::stages::project::Projector;
+
+/// The rows that stay, with the computed columns.
+pub(super) fn project<'scope>(
+    input: Stream<'scope, Epoch, Batch>,
+    shared: &Arc<Shared>,
+    node: &Node,
+    project: &Project,
+) -> Result<Stream<'scope, Epoch, Batch>, EngineError> {
+    let shared = Arc::clone(shared);
+    let facts = shared.left_facts.as_ref();
+    let projector = Projector::new(&node.label, project, &node.schema, facts)?;
+    let mut running = Running {
+        projector,
+        input: Arc::new(shared.schema(project.input).to_arrow()),
+        renumbers: project.generator.is_some(),
+        numbered: BTreeMap::new(),
+    };
+    let meter = shared.meters.of(node.id.0);
+    Ok(
+        input.unary_frontier::<NoopBuilder<Batch>, _, _, _>(Pipeline, &name_of(node), |_, _| {
+            let mut reported = false;
+            move |(input, frontier), output| {
+                input.for_each(|capability, batch| {
+                    let batch = std::mem::take(batch);
+                    for (epoch, batch) in batch.by_epoch() {
+                        match meter.time(|| running.apply(epoch, batch)) {
+                            Err(error) => shared.failure.record(error),
+                            Ok(batch) if batch.is_empty() => {}
+                            Ok(mut batch) => {
+                                meter.count(batch.len(), batch.bytes());
+                                let mut session = output.session_with_builder(&capability);
+                                session.give_container(&mut batch);
+                            }
+                        }
+                    }
+                });
+                if frontier.is_empty() && !reported {
+                    reported = true;
+                    running.report(&shared);
+                }
+            }
+        }),
+    )
+}
+
+struct Running {
+    projector: Projector,
+    input: arrow_schema::SchemaRef,
+    /// Whether rows are multiplied, so that positions no longer tell them apart.
+    renumbers: bool,
+    /// Rows that left each split so far.
+    numbered: BTreeMap<u64, u64>,
+}
+
+impl Running {
+    fn apply(&mut self, epoch: Epoch, batch: Batch) -> Result<Batch, EngineError> {
+        let record_batch = batch.to_record_batch(&self.input)?;
+        let changes = self.projector.apply(&record_batch, batch.into_changes())?;
+        let mut batch = Batch::from_changes(epoch, changes);
+        if self.renumbers {
+            // A split's rows come in order on one worker, so their numbers depend on the split alone.
+            for position in &mut batch.position {
+                let split = *position >> SPLIT_SHIFT;
+                let next = self.numbered.entry(split).or_default();
+                *position = split << SPLIT_SHIFT | *next;
+                *next += 1;
+            }
+        }
+        Ok(batch)
+    }
+
+    fn report(&self, shared: &Shared) {
+        let mut left_behind = shared.left_behind();
+        for (reason, bad) in self.projector.bad_rows() {
+            let all = left_behind.bad_rows.entry(reason.clone()).or_default();
+            all.count += bad.count;
+            all.samples.extend(bad.samples.iter().cloned());
+            all.samples.sort();
+        }
+    }
+}

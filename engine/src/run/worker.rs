@@ -1,0 +1,69 @@
+//! The workers of a run: started together, stopped together.
+//!
+//! Promises: a failure recorded anywhere, a panic included, ends every worker within a moment, and the first is what
+//! the caller gets; no worker waits for one that has gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use timely::CommunicationConfig;
+use timely::WorkerConfig;
+
+use crate::error::{EngineError, Failure};
+use crate::render::{Shared, build};
+
+/// How long an idle worker sleeps before it looks for failures again.
+const PARK: Duration = Duration::from_millis(20);
+
+/// Records a panic of its worker when it is dropped by one.
+struct PanicWatch(Failure);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let message = "it panicked; standard error says where".into();
+            self.0.record(EngineError::Worker { message });
+        }
+    }
+}
+
+/// Runs the plan on this many workers to its end.
+pub(super) fn run(shared: &Arc<Shared>, workers: usize) -> Result<(), EngineError> {
+    let communication = match workers {
+        1 => CommunicationConfig::Thread,
+        _ => CommunicationConfig::Process(workers),
+    };
+    let config = timely::Config {
+        communication,
+        worker: WorkerConfig::default(),
+    };
+    let of_workers = Arc::clone(shared);
+    let guards = timely::execute(config, move |worker| {
+        let shared = Arc::clone(&of_workers);
+        let failure = shared.failure.clone();
+        let _watch = PanicWatch(failure.clone());
+        worker.dataflow::<u64, _, _>(|scope| {
+            if let Err(error) = build(scope, &shared) {
+                failure.record(error);
+            }
+        });
+        drop(shared);
+        while worker.has_dataflows() && !failure.is_set() {
+            worker.step_or_park(Some(PARK));
+        }
+        for dataflow in worker.installed_dataflows() {
+            worker.drop_dataflow(dataflow);
+        }
+    });
+    let guards = guards.map_err(|message| EngineError::Start { workers, message })?;
+    let mut panicked = None;
+    for joined in guards.join() {
+        if let Err(message) = joined {
+            panicked = Some(EngineError::Worker { message });
+        }
+    }
+    match shared.failure.take().or(panicked) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
