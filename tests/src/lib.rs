@@ -1,0 +1,3 @@
+//! What spans crates: conformance, differential runs, tidy.
+
+pub mod tables;

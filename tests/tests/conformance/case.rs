@@ -1,0 +1,305 @@
+//! A recorded case: its steps, replayed in process through the library, and its tables compared.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use unskewed_connectors::clock::{Clock, ManualClock};
+use unskewed_connectors::table::{Warehouse, WarehouseOptions};
+use unskewed_engine::job::{self, Context, Job, Kind, NoWatcher, Options};
+use unskewed_planner::definition::{Definition, Dialect};
+
+use crate::cells::{Table, difference, read_table};
+
+/// The tables a run left behind, in a folder that goes with it.
+pub(crate) struct Run {
+    folder: tempfile::TempDir,
+    /// What was not as recorded.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Run {
+    /// The warehouse's tables by name, archived ones by what they were called before.
+    pub(crate) fn tables(&self) -> Vec<(String, Table)> {
+        let mut tables = vec![];
+        for database in list(&warehouse(&self.folder)) {
+            for table in list(&database) {
+                let name = table.file_name().unwrap().to_string_lossy().into_owned();
+                tables.push((name, read_table(&table)));
+            }
+        }
+        tables
+    }
+}
+
+fn warehouse(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("warehouse")
+}
+
+fn list(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.is_dir());
+    paths.sort();
+    paths
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(Value::as_str).collect()
+}
+
+/// What of a case is passed over.
+#[derive(Default)]
+pub(crate) struct Skipped {
+    /// Steps of these jobs.
+    pub(crate) jobs: Vec<&'static str>,
+    /// Cells of these columns; each must differ somewhere.
+    pub(crate) columns: Vec<&'static str>,
+}
+
+/// Replays a case; stops at the first step that is not as recorded.
+pub(crate) fn replay(case: &Path, workers: usize, skipped: &Skipped) -> Run {
+    let mut needless: Vec<&str> = skipped.columns.clone();
+    let mut run = Run {
+        folder: tempfile::tempdir().unwrap(),
+        problems: vec![],
+    };
+    let steps = json(&case.join("case.json"))["steps"].clone();
+    let results = json(&case.join("results.json"));
+    let schema = json(&case.join("schema.json"));
+    for (index, step) in steps.as_array().unwrap().iter().enumerate() {
+        let fallback = format!("step{}", index + 1);
+        let name = step["id"].as_str().unwrap_or(&fallback);
+        let mut results = results.as_array().unwrap().iter();
+        let result = results.find(|result| result["step"] == name);
+        match (step["job"].as_str(), step["action"].as_str()) {
+            (Some(job), _) if skipped.jobs.contains(&job) => {}
+            (Some(job), _) => {
+                let outcome = run_job(case, &warehouse(&run.folder), step, job, workers);
+                let failed = result.is_some_and(|result| result["status"] == "error");
+                match (outcome, failed) {
+                    (Ok(()), false) => {
+                        let skipped = (&skipped.columns[..], &mut needless);
+                        compare(case, name, result.unwrap(), &schema, &mut run, skipped);
+                    }
+                    (Err(_), true) => {}
+                    (Ok(()), true) => run.problems.push(format!("{name}: an error was expected")),
+                    (Err(error), false) => run.problems.push(format!("{name}: {error}")),
+                }
+            }
+            (None, Some("load")) => {
+                let input = case.join(step["dir"].as_str().unwrap());
+                for table in list(&input) {
+                    let name = table.file_name().unwrap().to_string_lossy().into_owned();
+                    copy(&table, &table_folder(&warehouse(&run.folder), &name));
+                }
+            }
+            (None, Some("drop_partitions")) => {
+                let table = step["table"].as_str().unwrap();
+                for day in strings(&step["partitions"]) {
+                    let folder = table_folder(&warehouse(&run.folder), table);
+                    std::fs::remove_dir_all(folder.join(format!("ds={day}"))).unwrap();
+                }
+            }
+            (_, action) => run.problems.push(format!("{name}: no rule for {action:?}")),
+        }
+        if !run.problems.is_empty() {
+            return run;
+        }
+    }
+    if !needless.is_empty() {
+        run.problems
+            .push(format!("passed over without need: {needless:?}"));
+    }
+    run
+}
+
+fn table_folder(warehouse: &Path, table: &str) -> PathBuf {
+    let (database, name) = table.split_once('.').unwrap();
+    warehouse.join(format!("{database}.db")).join(name)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn run_job(
+    case: &Path,
+    warehouse: &Path,
+    step: &Value,
+    job: &str,
+    workers: usize,
+) -> Result<(), String> {
+    let kind = match job {
+        "group-by-backfill" => Kind::GroupByBackfill,
+        "join" => Kind::Join,
+        "join-left" => Kind::JoinLeft,
+        "join-final" => Kind::JoinFinal,
+        other => return Err(format!("no job {other}")),
+    };
+    let path = case.join(step["conf"].as_str().unwrap());
+    let text = std::fs::read_to_string(path).unwrap();
+    let definition = Definition::load(&text, Dialect::Airbnb);
+    let definition = definition.map_err(|problems| format!("{problems:?}"))?;
+    let options = options(&strings(&step["args"]));
+    // The time of day goes into the names of archived tables.
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_millis(1_709_900_000_000));
+    let set = WarehouseOptions {
+        clock: Some(Arc::clone(&clock)),
+        ..WarehouseOptions::default()
+    };
+    let warehouse = Warehouse::open_with(warehouse.to_str().unwrap(), set);
+    let warehouse = warehouse.map_err(|error| error.to_string())?;
+    let context = Context {
+        warehouse: &warehouse,
+        clock: clock.as_ref(),
+        workers,
+        memory_bytes: None,
+        watcher: &NoWatcher,
+    };
+    let job = Job {
+        kind,
+        definition,
+        options,
+    };
+    job::run(&job, &context)
+        .map(drop)
+        .map_err(|error| describe(&error))
+}
+
+/// An error with its causes, or every problem of a definition.
+fn describe(error: &job::Error) -> String {
+    if let job::Error::Definition(problems) = error {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        return lines.join("\n");
+    }
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn options(words: &[&str]) -> Options {
+    let mut options = Options::until("1970-01-01".parse().unwrap());
+    let mut words = words.iter().copied().peekable();
+    while let Some(word) = words.next() {
+        match word {
+            "--end-date" => options.end = words.next().unwrap().parse().unwrap(),
+            "--step-days" => options.step_days = words.next().unwrap().parse().unwrap(),
+            "--run-first-hole" => options.run_first_hole = true,
+            "--use-cached-left" => options.use_cached_left = true,
+            "--selected-join-parts" => {
+                while let Some(part) = words.next_if(|word| !word.starts_with("--")) {
+                    options.selected_parts.push(part.into());
+                }
+            }
+            other => panic!("no rule for {other}"),
+        }
+    }
+    options
+}
+
+/// Compares every table that the step wrote; takes out of `needless` what differs.
+fn compare(
+    case: &Path,
+    step: &str,
+    result: &Value,
+    schema: &Value,
+    run: &mut Run,
+    (skipped, needless): (&[&str], &mut Vec<&str>),
+) {
+    let exported = result["exported"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    for export in exported {
+        let table = export["table"].as_str().unwrap();
+        let mut want = read_table(&case.join("expected").join(step).join(table));
+        assert_eq!(
+            want.rows.len() as u64,
+            export["rows"].as_u64().unwrap(),
+            "{table} as recorded"
+        );
+        let got = if is_archived(table) {
+            archived(&warehouse(&run.folder), table)
+        } else {
+            table_folder(&warehouse(&run.folder), table)
+        };
+        let mut written = read_table(&got);
+        needless.retain(|column| {
+            let mut others: Vec<&str> = skipped.to_vec();
+            others.retain(|other| other != column);
+            let (want, written) = (want.without(&others), written.without(&others));
+            !want.types.contains_key(*column) || difference(&want, &written).is_none()
+        });
+        (want, written) = (want.without(skipped), written.without(skipped));
+        if let Some(difference) = difference(&want, &written) {
+            run.problems.push(format!("{step}: {table}: {difference}"));
+        }
+        if !want.rows.is_empty() {
+            let properties = &schema[table]["tblproperties"];
+            run.problems.extend(wrong_properties(&got, properties));
+        }
+    }
+}
+
+/// Archived tables carry the time of day in their names.
+fn is_archived(table: &str) -> bool {
+    table
+        .rsplit_once('_')
+        .is_some_and(|(_, end)| end.len() == 14 && end.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Our table of the same original name, whatever its time.
+fn archived(warehouse: &Path, table: &str) -> PathBuf {
+    let (original, _) = table.rsplit_once('_').unwrap();
+    let folder = table_folder(warehouse, original);
+    let prefix = format!("{}_", folder.file_name().unwrap().to_string_lossy());
+    let siblings = list(folder.parent().unwrap());
+    let ours = siblings.into_iter().find(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with(&prefix) && is_archived(&name)
+    });
+    ours.unwrap_or(folder.with_extension("absent"))
+}
+
+/// Properties users and tools look for must be as recorded.
+fn wrong_properties(folder: &Path, want: &Value) -> Vec<String> {
+    let file = folder.join("_properties.json");
+    let Ok(bytes) = std::fs::read(&file) else {
+        return vec![format!("{} is missing", file.display())];
+    };
+    let got: Value = serde_json::from_slice(&bytes).unwrap();
+    let text = got.to_string();
+    let names = [
+        "chronon_generated",
+        "chronon_table_type",
+        "chronon_archived",
+    ];
+    names
+        .iter()
+        .filter_map(|name| {
+            let value = want[*name].as_str()?;
+            let pair = format!("{:?}:{:?}", name, value);
+            (!text.contains(&pair))
+                .then(|| format!("{}: {pair} is missing in {text}", file.display()))
+        })
+        .collect()
+}
