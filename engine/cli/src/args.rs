@@ -90,7 +90,7 @@ pub(crate) enum Command {
     JoinLeft(JobArgs),
     /// Fill the training table from the left table and the part tables
     JoinFinal(JobArgs),
-    /// The modes and options of run.py, mapped to the jobs above
+    /// The modes and options of run.py, mapped to the jobs above; further options go to the job
     #[command(disable_version_flag = true)]
     Run(Box<RunArgs>),
     /// Print the plan of a definition: what is scanned, shared and kept
@@ -223,47 +223,6 @@ impl JobOptions {
             .map(|(_, name)| *name)
             .collect()
     }
-
-    /// These options, with what only the others give filled in: the additional arguments of a definition.
-    pub(crate) fn or(self, other: Self) -> Self {
-        let first = |own: Vec<String>, other: Vec<String>| if own.is_empty() { other } else { own };
-        let (own, others) = (self.foreign, other.foreign);
-        Self {
-            start_partition_override: self
-                .start_partition_override
-                .or(other.start_partition_override),
-            step_days: self.step_days.or(other.step_days),
-            run_first_hole: self.run_first_hole || other.run_first_hole,
-            unset_semantic_hash: self.unset_semantic_hash || other.unset_semantic_hash,
-            selected_join_parts: first(self.selected_join_parts, other.selected_join_parts),
-            use_cached_left: self.use_cached_left || other.use_cached_left,
-            local_warehouse_location: self
-                .local_warehouse_location
-                .or(other.local_warehouse_location),
-            foreign: Foreign {
-                use_delta_catalog: own.use_delta_catalog.or(others.use_delta_catalog),
-                disable_kryo_serializer: own
-                    .disable_kryo_serializer
-                    .or(others.disable_kryo_serializer),
-                online_jar: own.online_jar.or(others.online_jar),
-                online_class: own.online_class.or(others.online_class),
-                conf_type: own.conf_type.or(others.conf_type),
-                properties: first(own.properties, others.properties),
-                local_table_mapping: first(own.local_table_mapping, others.local_table_mapping),
-                local_data_path: own.local_data_path.or(others.local_data_path),
-                local_table_export_path: own
-                    .local_table_export_path
-                    .or(others.local_table_export_path),
-                local_table_export_format: own
-                    .local_table_export_format
-                    .or(others.local_table_export_format),
-                local_table_export_prefix: own
-                    .local_table_export_prefix
-                    .or(others.local_table_export_prefix),
-                expected_result_table: own.expected_result_table.or(others.expected_result_table),
-            },
-        }
-    }
 }
 
 /// How a plan is printed.
@@ -301,7 +260,7 @@ pub(crate) struct RunArgs {
     /// Compiled definition, from the repository's folder
     #[arg(long, value_name = "FILE")]
     pub(crate) conf: PathBuf,
-    /// What to run: backfill, backfill-left, backfill-final
+    /// What to run, in run.py's words: backfill, backfill-left, upload, analyze, …
     #[arg(long, value_name = "MODE", default_value = "backfill")]
     pub(crate) mode: String,
     /// Which settings of teams.json hold
@@ -325,8 +284,6 @@ pub(crate) struct RunArgs {
     pub(crate) repo: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) launcher: Launcher,
-    #[command(flatten)]
-    pub(crate) options: JobOptions,
 }
 
 /// Options of run.py that only launch Spark.
@@ -356,6 +313,12 @@ pub(crate) struct Launcher {
     #[arg(long, hide = true)]
     render_info: Option<String>,
     #[arg(long, hide = true)]
+    online_jar: Option<String>,
+    #[arg(long, hide = true)]
+    online_class: Option<String>,
+    #[arg(long, hide = true)]
+    conf_type: Option<String>,
+    #[arg(long, hide = true)]
     sub_help: bool,
 }
 
@@ -377,6 +340,9 @@ impl Launcher {
             ),
             (self.list_apps.is_some(), "--list-apps"),
             (self.render_info.is_some(), "--render-info"),
+            (self.online_jar.is_some(), "--online-jar"),
+            (self.online_class.is_some(), "--online-class"),
+            (self.conf_type.is_some(), "--conf-type"),
             (self.sub_help, "--sub-help"),
         ];
         given
@@ -447,22 +413,5 @@ mod tests {
             assert!(error.to_string().contains(part), "{part} in {error}");
             assert_eq!(error.exit_code(), 2);
         }
-    }
-
-    /// What a definition adds is used only where nothing was typed.
-    #[test]
-    fn typed_options_beat_additional_ones() {
-        let typed = JobOptions {
-            step_days: Some(3),
-            ..JobOptions::default()
-        };
-        let added = JobOptions {
-            step_days: Some(9),
-            run_first_hole: true,
-            ..JobOptions::default()
-        };
-        let options = typed.or(added);
-        assert_eq!(options.step_days, Some(3));
-        assert!(options.run_first_hole);
     }
 }

@@ -17,10 +17,11 @@ mod progress;
 mod report;
 mod run_mode;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use unskewed_connectors::clock::{Clock, SystemClock};
 use unskewed_connectors::table::Warehouse;
 use unskewed_engine::job::{self, Context, Event, Job, Kind, Options, Outcome, Watcher};
@@ -36,7 +37,10 @@ use report::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut command = Cli::command();
+    command.build();
+    let (words, handed_on) = run_mode::split(&command, std::env::args().collect());
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is no reason to fail over `--help`.
@@ -44,7 +48,11 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match run(cli) {
+    let done = match cli.command {
+        Command::Run(args) => run(&args, &cli.global, &handed_on),
+        command => execute(command, &cli.global, &Variables::new()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{}", failure.text());
@@ -53,15 +61,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
-    match cli.command {
-        Command::GroupByBackfill(args) => one(Kind::GroupByBackfill, &args, &cli.global),
-        Command::Join(args) => one(Kind::Join, &args, &cli.global),
-        Command::JoinLeft(args) => one(Kind::JoinLeft, &args, &cli.global),
-        Command::JoinFinal(args) => one(Kind::JoinFinal, &args, &cli.global),
-        Command::Run(args) => run_mode(&args, &cli.global),
+/// Settings that a run adds to the environment's.
+type Variables = BTreeMap<String, String>;
+
+/// One subcommand.
+fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), Failure> {
+    match command {
+        Command::GroupByBackfill(args) => one(Kind::GroupByBackfill, &args, global, added),
+        Command::Join(args) => one(Kind::Join, &args, global, added),
+        Command::JoinLeft(args) => one(Kind::JoinLeft, &args, global, added),
+        Command::JoinFinal(args) => one(Kind::JoinFinal, &args, global, added),
+        Command::Run(_) => Err(Failure::usage("a run starts no other run")),
         Command::Explain(args) => {
-            let config = configuration(&cli.global, [])?;
+            let config = configuration(global, added)?;
             let load = |path: &PathBuf| load(path, config.dialect);
             let definitions = args.conf.iter().map(load).collect::<Result<Vec<_>, _>>()?;
             explain::explain(&args, &definitions, &config, today())
@@ -111,9 +123,9 @@ fn unknown_job(words: &[String]) -> Failure {
     }
 }
 
-fn one(kind: Kind, args: &JobArgs, global: &Global) -> Result<(), Failure> {
+fn one(kind: Kind, args: &JobArgs, global: &Global, added: &Variables) -> Result<(), Failure> {
     let local = args.options.local_warehouse_location.as_deref();
-    let config = configuration(&with_warehouse(global, local), [])?;
+    let config = configuration(&with_warehouse(global, local), added)?;
     let session = Session::start(config);
     session.accept(&args.options.ignored(), &args.options.not_yet())?;
     let definition = session.load(&args.conf_path)?;
@@ -129,35 +141,33 @@ fn one(kind: Kind, args: &JobArgs, global: &Global) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_mode(args: &RunArgs, global: &Global) -> Result<(), Failure> {
-    let local = args.options.local_warehouse_location.as_deref();
-    let global = with_warehouse(global, local);
+/// The command lines of a mode of run.py, one after the other.
+fn run(args: &RunArgs, global: &Global, handed_on: &[String]) -> Result<(), Failure> {
     let repository = run_mode::repository(args, std::env::var("CHRONON_REPO_PATH").ok());
     let path = run_mode::definition_path(&args.conf, &repository);
-    let dialect = configuration(&global, [])?.dialect;
-    let definition = load(&path, dialect)?;
+    let config = configuration(global, &Variables::new())?;
+    let definition = load(&path, config.dialect)?;
     let teams = teams(&repository)?;
     let variables = run_mode::variables(&definition, teams.as_ref(), &args.mode, &args.env)?;
-    let session = Session::start(configuration(&global, variables)?);
-    let kind = run_mode::kind_of(&args.mode, &definition)?;
-    let added = run_mode::additional_options(&definition)?;
-    let job_options = args.options.clone().or(added);
-    let ignored = [args.launcher.ignored(), job_options.ignored()].concat();
-    session.accept(&ignored, &job_options.not_yet())?;
-    let mut outcome = Outcome::default();
-    for planned in run_mode::plan(args, kind, today())? {
-        let start = planned
-            .start_override
-            .or(job_options.start_partition_override);
-        let options = session.options(&job_options, start, planned.end);
-        outcome.add(session.run(&Job {
-            kind: planned.kind,
-            definition: definition.clone(),
-            options,
-        })?);
+    let lines = run_mode::command_lines(args, &definition, &path, handed_on, today())?;
+    let ignored = args.launcher.ignored();
+    if !ignored.is_empty() {
+        Progress::new(&config).on(&Event::Note(&only_spark(&ignored)));
     }
-    session.finish(&outcome);
+    for words in lines {
+        let line = words.join(" ");
+        let cli = Cli::try_parse_from(words)
+            .map_err(|error| Failure::usage(format!("in {line:?}: {error}")))?;
+        execute(cli.command, global, &variables)?;
+    }
     Ok(())
+}
+
+fn only_spark(options: &[&str]) -> String {
+    format!(
+        "{} only matters to Spark and is ignored",
+        options.join(", ")
+    )
 }
 
 /// The reference's own name of the warehouse counts where ours is not given.
@@ -170,17 +180,14 @@ fn with_warehouse(global: &Global, local: Option<&str>) -> Global {
 }
 
 /// The layers over each other: file, what a definition adds, environment, flags.
-fn configuration(
-    global: &Global,
-    added: impl IntoIterator<Item = (String, String)>,
-) -> Result<Config, Failure> {
+fn configuration(global: &Global, added: &Variables) -> Result<Config, Failure> {
     let mut raw = RawConfig::default();
     let variable = format!("{}CONFIG", config::PREFIX);
     let file = global.config.clone();
     if let Some(path) = file.or_else(|| std::env::var_os(variable).map(Into::into)) {
         raw.set_file(&path);
     }
-    raw.set_environment(added);
+    raw.set_environment(added.clone());
     raw.set_environment(std::env::vars());
     let flags = [
         ("warehouse", global.warehouse.clone()),
@@ -267,11 +274,7 @@ impl Session {
             return Err(Failure::not_yet(not_yet.join(", ")));
         }
         if !ignored.is_empty() {
-            let text = format!(
-                "{} only matters to Spark and is ignored",
-                ignored.join(", ")
-            );
-            self.progress.on(&Event::Note(&text));
+            self.progress.on(&Event::Note(&only_spark(ignored)));
         }
         Ok(())
     }

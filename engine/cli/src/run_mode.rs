@@ -1,19 +1,51 @@
-//! `unskewed run`: the modes and options of run.py as jobs.
+//! `unskewed run`: the modes and options of run.py as command lines of the jobs.
 //!
 //! Promises: a mode and a kind of definition give the job that run.py would start, in the same ranges of days; what
-//! `teams.json` and the definition add is resolved in run.py's order. A mode of later versions is an honest error.
+//! `teams.json` and the definition add is resolved in run.py's order. A mode that is not there is an honest error.
+
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use unskewed_engine::job::Kind;
 use unskewed_planner::definition::{Definition, Teams, custom_json};
 use unskewed_planner::time::{Partition, PartitionRange};
 
-use crate::args::{JobOptions, RunArgs};
+use crate::args::{Cli, RunArgs};
 use crate::config::PREFIX;
 use crate::report::Failure;
+
+pub(crate) use words::split;
+
+/// A mode of run.py, and the job it starts on each kind of definition; `None` where it starts none.
+struct Mode {
+    name: &'static str,
+    group_by: Option<&'static str>,
+    join: Option<&'static str>,
+    staging_query: Option<&'static str>,
+}
+
+const fn mode(
+    name: &'static str,
+    group_by: Option<&'static str>,
+    join: Option<&'static str>,
+    staging_query: Option<&'static str>,
+) -> Mode {
+    Mode {
+        name,
+        group_by,
+        join,
+        staging_query,
+    }
+}
+
+/// The modes there are. The words are those of `unskewed --help`, so a new job needs a line here and no more.
+const MODES: [Mode; 3] = [
+    mode("backfill", Some("group-by-backfill"), Some("join"), None),
+    mode("backfill-left", None, Some("join-left"), None),
+    mode("backfill-final", None, Some("join-final"), None),
+];
 
 /// Modes run.py knows that this version cannot run.
 const LATER_MODES: [&str; 15] = [
@@ -34,50 +66,94 @@ const LATER_MODES: [&str; 15] = [
     "info",
 ];
 
-/// A job with its days.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Planned {
-    pub(crate) kind: Kind,
-    pub(crate) start_override: Option<Partition>,
-    pub(crate) end: Partition,
+/// Modes whose command line takes the definition's additional arguments, as in run.py.
+const WITH_ADDITIONS: [&str; 5] = [
+    "backfill",
+    "backfill-left",
+    "backfill-final",
+    "upload",
+    "model-transform-batch",
+];
+
+/// The job of a mode for this kind of definition, as it is typed.
+pub(crate) fn job_of(name: &str, definition: &Definition) -> Result<&'static str, Failure> {
+    let Some(mode) = MODES.iter().find(|mode| mode.name == name) else {
+        return Err(unknown(name));
+    };
+    let (job, what) = match definition {
+        Definition::GroupBy(_) => (mode.group_by, "group-by"),
+        Definition::Join(_) => (mode.join, "join"),
+        Definition::StagingQuery(_) => (mode.staging_query, "staging query"),
+    };
+    job.ok_or_else(|| Failure::usage(format!("mode {name} cannot run a {what}")))
 }
 
-/// The job of a mode for this kind of definition.
-pub(crate) fn kind_of(mode: &str, definition: &Definition) -> Result<Kind, Failure> {
-    let wrong = |what: &str| Failure::usage(format!("mode {mode} cannot run a {what}"));
-    match (mode, definition) {
-        ("backfill", Definition::GroupBy(_)) => Ok(Kind::GroupByBackfill),
-        ("backfill", Definition::Join(_)) => Ok(Kind::Join),
-        ("backfill-left", Definition::Join(_)) => Ok(Kind::JoinLeft),
-        ("backfill-final", Definition::Join(_)) => Ok(Kind::JoinFinal),
-        ("backfill", Definition::StagingQuery(_)) => {
-            Err(Failure::not_yet("backfill of a staging query"))
-        }
-        ("backfill-left" | "backfill-final", Definition::GroupBy(_)) => Err(wrong("group-by")),
-        ("backfill-left" | "backfill-final", Definition::StagingQuery(_)) => {
-            Err(wrong("staging query"))
-        }
-        (mode, _) if LATER_MODES.contains(&mode) => Err(Failure::not_yet(format!("mode {mode}"))),
-        (mode, _) => {
-            let known = ["backfill", "backfill-left", "backfill-final"];
-            let near = unskewed_planner::diagnostic::nearest(mode, known);
-            let hint = near.map_or_else(
-                || format!("known are {}", known.join(", ")),
-                |near| format!("did you mean {near:?}?"),
-            );
-            Err(Failure::usage(format!("unknown mode {mode:?}; {hint}")))
+fn unknown(name: &str) -> Failure {
+    if LATER_MODES.contains(&name) {
+        return Failure::not_yet(format!("mode {name}"));
+    }
+    let known: Vec<&str> = MODES.iter().map(|mode| mode.name).collect();
+    let near = unskewed_planner::diagnostic::nearest(name, known.iter().copied());
+    let hint = near.map_or_else(
+        || format!("known are {}", known.join(", ")),
+        |near| format!("did you mean {near:?}?"),
+    );
+    Failure::usage(format!("unknown mode {name:?}; {hint}"))
+}
+
+/// One command line of the job for each run that the days are cut into; `handed_on` are options of the job's own.
+pub(crate) fn command_lines(
+    args: &RunArgs,
+    definition: &Definition,
+    path: &Path,
+    handed_on: &[String],
+    today: Partition,
+) -> Result<Vec<Vec<String>>, Failure> {
+    let job = job_of(&args.mode, definition)?;
+    let path = path.display().to_string();
+    let line = |days: &Days, more: &[String]| {
+        let mut words: Vec<String> = vec!["unskewed".into(), job.into()];
+        words.extend(["--conf-path".into(), path.clone()]);
+        words.extend(["--end-date".into(), days.end.to_string()]);
+        words.extend_from_slice(more);
+        let start = days
+            .start
+            .map(|day| format!("--start-partition-override={day}"));
+        words.extend(start);
+        words
+    };
+    let mut more = vec![];
+    if WITH_ADDITIONS.contains(&args.mode.as_str()) {
+        more = additional_words(definition)?;
+        let days = Days {
+            start: None,
+            end: today,
+        };
+        if let Err(error) = Cli::try_parse_from(line(&days, &more)) {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let about = format!("customJson.additional_args of the definition: {first}");
+            return Err(Failure::usage(about));
         }
     }
+    more.extend_from_slice(handed_on);
+    let runs = runs(args, today)?;
+    Ok(runs.iter().map(|days| line(days, &more)).collect())
+}
+
+/// The days of one run; the definition says where they begin if nobody else does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Days {
+    start: Option<Partition>,
+    end: Partition,
 }
 
 /// The runs that the days are cut into.
-pub(crate) fn plan(args: &RunArgs, kind: Kind, today: Partition) -> Result<Vec<Planned>, Failure> {
+fn runs(args: &RunArgs, today: Partition) -> Result<Vec<Days>, Failure> {
     let end = args.end_ds.or(args.ds).unwrap_or(today);
-    let start = args.start_ds.or(args.options.start_partition_override);
     if args.parallelism == 1 {
-        return Ok(vec![Planned {
-            kind,
-            start_override: start,
+        return Ok(vec![Days {
+            start: args.start_ds,
             end,
         }]);
     }
@@ -91,13 +167,12 @@ pub(crate) fn plan(args: &RunArgs, kind: Kind, today: Partition) -> Result<Vec<P
             "--start-ds {start} is after --end-ds {end}"
         )));
     };
-    let planned = |range: PartitionRange| Planned {
-        kind,
-        start_override: Some(range.start),
+    let days = |range: PartitionRange| Days {
+        start: Some(range.start),
         end: range.end,
     };
     let chunks = chunks(range, args.parallelism)?;
-    Ok(chunks.into_iter().map(planned).collect())
+    Ok(chunks.into_iter().map(days).collect())
 }
 
 /// `count` slices of equally many days; the last takes what is left over.
@@ -140,31 +215,20 @@ pub(crate) fn definition_path(conf: &Path, repository: &Path) -> PathBuf {
     }
 }
 
-/// Additional arguments a definition carries in its `customJson`, for the modes that take them.
-pub(crate) fn additional_options(definition: &Definition) -> Result<JobOptions, Failure> {
-    #[derive(Parser)]
-    #[command(no_binary_name = true, args_override_self = true)]
-    struct Additional {
-        #[command(flatten)]
-        options: JobOptions,
-    }
+/// Additional arguments a definition carries in its `customJson`. Each may hold an option and its value in one string,
+/// as run.py splices them into a command line.
+fn additional_words(definition: &Definition) -> Result<Vec<String>, Failure> {
     let custom =
         custom_json(definition.meta_data()).map_err(|problem| Failure::definition(&[problem]))?;
-    let Some(arguments) = custom.get("additional_args").and_then(|v| v.as_array()) else {
-        return Ok(JobOptions::default());
-    };
-    // Each entry may hold an option and its value in one string, as run.py splices them into a command line.
-    let words = arguments.iter().filter_map(|word| word.as_str());
-    let words = words.flat_map(str::split_whitespace);
-    match Additional::try_parse_from(words) {
-        Ok(additional) => Ok(additional.options),
-        Err(error) => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            let about = format!("customJson.additional_args of the definition: {first}");
-            Err(Failure::usage(about))
-        }
-    }
+    let arguments = custom.get("additional_args").and_then(|v| v.as_array());
+    let words = arguments
+        .into_iter()
+        .flatten()
+        .filter_map(|word| word.as_str());
+    Ok(words
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Variables that the definition and `teams.json` set for a mode, in run.py's order: the definition's own
@@ -218,7 +282,7 @@ mod tests {
     }
 
     fn run_args(words: &str) -> RunArgs {
-        use crate::args::{Cli, Command};
+        use crate::args::Command;
         let words = format!("unskewed run --conf c {words}");
         match Cli::try_parse_from(words.split_whitespace()).map(|cli| cli.command) {
             Ok(Command::Run(args)) => *args,
@@ -226,29 +290,49 @@ mod tests {
         }
     }
 
-    fn days(plans: &[Planned]) -> Vec<String> {
-        let text = |p: &Planned| {
-            let start = p.start_override.map(|d| d.to_string()).unwrap_or_default();
-            format!("{start}..{}", p.end)
+    fn days(runs: &[Days]) -> Vec<String> {
+        let text = |days: &Days| {
+            let start = days.start.map(|d| d.to_string()).unwrap_or_default();
+            format!("{start}..{}", days.end)
         };
-        plans.iter().map(text).collect()
+        runs.iter().map(text).collect()
     }
 
     /// Modes map to jobs by the kind of definition; the others say what is wrong.
     #[test]
     fn modes() {
         let join = join();
-        assert_eq!(kind_of("backfill", &join).unwrap(), Kind::Join);
-        assert_eq!(kind_of("backfill-left", &join).unwrap(), Kind::JoinLeft);
-        assert_eq!(kind_of("backfill-final", &join).unwrap(), Kind::JoinFinal);
+        assert_eq!(job_of("backfill", &join).unwrap(), "join");
+        assert_eq!(job_of("backfill-left", &join).unwrap(), "join-left");
+        assert_eq!(job_of("backfill-final", &join).unwrap(), "join-final");
         for (mode, part) in [
-            ("upload", "not there yet"),
+            ("streaming", "not there yet"),
             ("backfil", "did you mean"),
             ("x", "known are"),
         ] {
-            let failure = kind_of(mode, &join).unwrap_err();
+            let failure = job_of(mode, &join).unwrap_err();
             assert!(failure.text().contains(part), "{}", failure.text());
             assert_eq!(failure.exit_code(), 2);
+        }
+    }
+
+    /// Every job that a mode starts is a subcommand.
+    #[test]
+    fn modes_start_jobs() {
+        use clap::CommandFactory;
+        let command = Cli::command();
+        for mode in &MODES {
+            for job in [mode.group_by, mode.join, mode.staging_query]
+                .into_iter()
+                .flatten()
+            {
+                assert!(
+                    command.find_subcommand(job).is_some(),
+                    "{} starts {job}",
+                    mode.name
+                );
+            }
+            assert!(!LATER_MODES.contains(&mode.name), "{} is there", mode.name);
         }
     }
 
@@ -256,7 +340,7 @@ mod tests {
     #[test]
     fn ranges_of_days() {
         let today: Partition = "2024-03-09".parse().unwrap();
-        let plan = |words: &str| plan(&run_args(words), Kind::Join, today);
+        let plan = |words: &str| runs(&run_args(words), today);
         assert_eq!(days(&plan("").unwrap()), ["..2024-03-09"]);
         assert_eq!(days(&plan("--ds 2024-03-01").unwrap()), ["..2024-03-01"]);
         let both = "--start-ds 2024-02-20 --end-ds 2024-03-01 --ds 2024-01-01";
@@ -276,12 +360,32 @@ mod tests {
         assert!(plan(backwards).is_err());
     }
 
-    /// What the definition adds to a run.
+    /// The command line: what the definition adds comes first, so that what is typed beats it.
     #[test]
-    fn additions_of_the_definition() {
-        let added = additional_options(&join()).unwrap();
-        assert_eq!(added.step_days, Some(7));
-        assert!(added.run_first_hole);
+    fn command_lines_of_a_run() {
+        let today: Partition = "2024-03-09".parse().unwrap();
+        let handed_on = vec!["--step-days".to_owned(), "3".into()];
+        let args = run_args("--start-ds 2024-03-01");
+        let lines = command_lines(&args, &join(), Path::new("j.v1"), &handed_on, today).unwrap();
+        assert_eq!(
+            lines[0].join(" "),
+            "unskewed join --conf-path j.v1 --end-date 2024-03-09 --step-days 7 --run-first-hole \
+             --step-days 3 --start-partition-override=2024-03-01"
+        );
+        assert!(Cli::try_parse_from(&lines[0]).is_ok());
+        let wrong = JOIN.replace("--step-days 7", "--steps 7");
+        let wrong = Definition::load(&wrong, Dialect::Airbnb).unwrap();
+        let failure = command_lines(&args, &wrong, Path::new("j"), &[], today).unwrap_err();
+        assert!(
+            failure.text().contains("additional_args"),
+            "{}",
+            failure.text()
+        );
+    }
+
+    /// What the definition and teams.json set for a run.
+    #[test]
+    fn variables_of_the_definition() {
         let found = variables(&join(), None, "backfill", "dev").unwrap();
         assert_eq!(
             found.get("UNSKEWED__WORKERS").map(String::as_str),
