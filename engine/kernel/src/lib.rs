@@ -3,6 +3,7 @@
 //! [`run`] is the shape of the data. Never does IO, never reads a clock, never starts a thread, knows no timely.
 
 pub mod aggregate;
+pub mod codec;
 pub mod error;
 pub mod eval;
 pub mod evaluate;
