@@ -28,6 +28,20 @@ pub enum EngineError {
         /// The row, shortened.
         sample: String,
     },
+    /// A row refers to something that the definition no longer has.
+    #[error(
+        "{place}: {column} holds {entry:?}, which nothing in the definition is called any more, in row ({sample})"
+    )]
+    UnknownEntry {
+        /// The part of the definition.
+        place: String,
+        /// The column.
+        column: String,
+        /// What it holds.
+        entry: String,
+        /// The row, shortened.
+        sample: String,
+    },
     /// A plan whose nodes do not fit together.
     #[error("node {node} of the plan does not give {wanted}")]
     Plan {

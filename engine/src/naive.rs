@@ -113,7 +113,7 @@ impl Twin<'_> {
             Operator::Facts(facts) => {
                 let mut collector = FactCollector::new(facts, self.schema(facts.input));
                 collector.add(&self.rows(facts.input).columns)?;
-                self.output.facts = Some(collector.finish());
+                self.output.facts.insert(facts.number, collector.finish());
                 Given::Nothing
             }
             Operator::Sink(sink) => {
@@ -397,10 +397,18 @@ fn evaluator(
             };
             Box::new(PointInTime::new(parts, right, resolution)?)
         }
-        EvaluatorPlan::Lookup { columns } => {
+        EvaluatorPlan::Lookup {
+            columns,
+            first_only,
+        } => {
             let fields: Vec<_> = columns.iter().map(|c| right.fields[*c].clone()).collect();
             debug_assert_eq!(fields.len(), output.fields.len());
-            Box::new(Lookup::new(&fields, right)?)
+            let lookup = Lookup::new(&fields, right)?;
+            Box::new(if *first_only {
+                lookup.first_only()
+            } else {
+                lookup
+            })
         }
         EvaluatorPlan::SnapshotRows { parts, time } => {
             Box::new(SnapshotRows::new(parts, right, time.map(name))?)

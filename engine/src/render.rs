@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     /// How files are written.
     pub(crate) write_options: WriteOptions,
     /// What was known of the left before.
-    pub(crate) left_facts: Option<LeftFacts>,
+    pub(crate) left_facts: Vec<LeftFacts>,
     /// The first failure.
     pub(crate) failure: Failure,
     /// Rows and time by node.
@@ -69,7 +69,7 @@ pub(crate) struct Read {
 #[derive(Debug, Default)]
 pub(crate) struct LeftBehind {
     pub(crate) staged: BTreeMap<NodeId, Vec<StagedPartition>>,
-    pub(crate) facts: Option<LeftFacts>,
+    pub(crate) facts: BTreeMap<usize, LeftFacts>,
     pub(crate) bad_rows: BTreeMap<String, BadRows>,
 }
 

@@ -37,15 +37,15 @@ pub struct Run<'a> {
     pub workers: usize,
     /// Memory to stay under.
     pub memory_bytes: Option<u64>,
-    /// What an earlier run found about the left.
-    pub left_facts: Option<&'a LeftFacts>,
+    /// What an earlier run found about the left, by the numbers of its facts.
+    pub left_facts: &'a [LeftFacts],
 }
 
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct RunOutput {
-    /// The facts, if the plan asks for any.
-    pub facts: Option<LeftFacts>,
+    /// The facts that the plan asks for, by their numbers.
+    pub facts: BTreeMap<usize, LeftFacts>,
     /// The staged partitions of each sink.
     pub written: Vec<SinkOutput>,
     /// Rows read.
@@ -107,7 +107,7 @@ pub fn run_watched(run: &Run<'_>, progress: &Progress) -> Result<RunOutput, Engi
         owners,
         writes,
         write_options: WriteOptions::default(),
-        left_facts: run.left_facts.cloned(),
+        left_facts: run.left_facts.to_vec(),
         failure: Failure::default(),
         meters: Meters::new(clock, run.plan.nodes.len()),
         left_behind: Mutex::default(),

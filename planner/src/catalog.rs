@@ -18,6 +18,9 @@ pub trait Catalog {
 
     /// The partitions a table holds: column and value pairs, outermost first, in any order.
     fn partitions(&self, table: &str) -> Vec<PartitionValues>;
+
+    /// What a table says about itself; empty for one that says nothing.
+    fn properties(&self, table: &str) -> BTreeMap<String, String>;
 }
 
 /// One partition: column and value pairs, outermost first.
@@ -65,6 +68,8 @@ pub struct MemoryTable {
     pub partition_columns: Vec<String>,
     /// Partitions held.
     pub partitions: Vec<PartitionValues>,
+    /// What it says about itself.
+    pub properties: BTreeMap<String, String>,
 }
 
 /// A catalog held in memory.
@@ -95,6 +100,7 @@ impl MemoryCatalog {
                 schema,
                 partition_columns,
                 partitions,
+                properties: BTreeMap::new(),
             },
         );
         self
@@ -116,5 +122,11 @@ impl Catalog for MemoryCatalog {
         self.tables
             .get(table)
             .map_or_else(Vec::new, |table| table.partitions.clone())
+    }
+
+    fn properties(&self, table: &str) -> BTreeMap<String, String> {
+        self.tables
+            .get(table)
+            .map_or_else(BTreeMap::new, |table| table.properties.clone())
     }
 }

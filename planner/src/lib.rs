@@ -5,7 +5,8 @@
 //! Spark SQL, [`aggregation`] for what is computed and [`naming`] for what it is called; [`lower`]
 //! turns it and the days of a run into a dataflow plan ([`physical`]); [`explain`] prints the plan.
 //! [`validate`] says what is doubtful, [`semantic_hash`] what a change of it makes worthless, and all
-//! of them say what is wrong as [`diagnostic`]s. [`avro`] says how rows are stored. [`schema`] and [`time`] are the words it is told in.
+//! of them say what is wrong as [`diagnostic`]s. [`avro`] says how rows are stored. [`schema`] and
+//! [`time`] are the words it is told in.
 //!
 //! Never does IO, never reads a clock, never starts a thread.
 

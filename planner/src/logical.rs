@@ -217,6 +217,8 @@ pub struct FeaturePart {
     pub left_keys: Vec<usize>,
     /// A condition on left columns; rows that do not meet it do not ask.
     pub left_filter: Option<Expr>,
+    /// A condition on columns of the left table: rows whose every value of this part is bootstrapped do not ask.
+    pub unfilled: Option<Expr>,
     /// A condition on the group-by's key columns, by their position among the keys.
     pub right_filter: Option<Expr>,
     /// What is computed.
@@ -252,6 +254,28 @@ impl PartMethod {
     }
 }
 
+/// A table of values computed before, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BootstrapSource {
+    /// Its rows.
+    pub rows: RowSource,
+    /// What identifies a left row besides its day: the left's column and the rendered one.
+    pub keys: Vec<(usize, usize)>,
+    /// The rendered columns taken over, sorted by name.
+    pub values: Vec<usize>,
+    /// What a left row that matched is marked with.
+    pub mark: BootstrapMark,
+}
+
+/// What says which fields a bootstrapped row brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootstrapMark {
+    /// The hash of the bootstrap part.
+    Part(String),
+    /// The hash that a log row carries in this rendered column.
+    Column(usize),
+}
+
 /// A join, resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureJoin {
@@ -261,9 +285,13 @@ pub struct FeatureJoin {
     pub tables: JoinTables,
     /// The left.
     pub left: LeftSide,
-    /// The left table: left columns, `ts_ds` when there is a time, declared external columns, `matched_hashes`; over
-    /// the left's columns.
+    /// Tables of values computed before, the first before the others.
+    pub bootstrap_sources: Vec<BootstrapSource>,
+    /// The left table: left columns, `ts_ds` when there is a time, bootstrapped values, declared external columns,
+    /// `matched_hashes`; over the left's columns, followed by each bootstrap source's values and mark.
     pub bootstrap: Vec<(Field, Expr)>,
+    /// What may stand in `matched_hashes`.
+    pub known_hashes: Vec<String>,
     /// The parts.
     pub parts: Vec<FeaturePart>,
     /// The assembled columns before derivations: the left table's without its private ones, then features.
@@ -334,6 +362,26 @@ impl FeatureJoin {
         keys.sort_unstable();
         keys.dedup();
         keys
+    }
+
+    /// The different conditions on left rows that parts ask under: none first, then those of parts that bootstraps
+    /// cover for some rows.
+    pub fn askers(&self) -> Vec<Option<&Expr>> {
+        let mut askers = vec![None];
+        for part in &self.parts {
+            let unfilled = part.unfilled.as_ref();
+            if !askers.contains(&unfilled) {
+                askers.push(unfilled);
+            }
+        }
+        askers
+    }
+
+    /// The position of a part's condition among [`FeatureJoin::askers`].
+    pub fn asker_of(&self, part: usize) -> usize {
+        let own = self.parts[part].unfilled.as_ref();
+        let found = self.askers().iter().position(|asker| *asker == own);
+        found.expect("every part's condition is among them")
     }
 
     /// The part of a full prefix.

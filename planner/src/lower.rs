@@ -5,6 +5,7 @@
 //! the same table, days, conditions, key and time share one scan, one projection and one arrangement. Columns nobody
 //! reads are gone. Never looks at data: what must be known about the left comes as [`LeftFacts`].
 
+mod bootstrap;
 mod compute;
 mod group;
 mod left;
@@ -70,8 +71,8 @@ pub struct JoinRun<'a> {
     pub days: PartitionRange,
     /// Where the left comes from.
     pub left: LeftOrigin,
-    /// Facts about it; needed where a part is computed.
-    pub facts: Option<LeftFacts>,
+    /// Facts about it, one for each of [`FeatureJoin::askers`]; needed where a part is computed.
+    pub facts: Vec<LeftFacts>,
     /// Whether the left table is written.
     pub write_left: bool,
     /// One for each part of the join.

@@ -147,8 +147,17 @@ pub enum Requirement {
     InLeft {
         /// The computed column.
         column: usize,
+        /// Which of the facts: their [`Facts::number`].
+        facts: usize,
         /// The left column, of the same type.
         left_column: String,
+    },
+    /// A list whose every entry is one of these; any other fails the job with a sample.
+    KnownEntries {
+        /// The computed column, a list of strings.
+        column: usize,
+        /// The entries it may have.
+        known: Vec<String>,
     },
 }
 
@@ -228,6 +237,8 @@ pub enum EvaluatorPlan {
     Lookup {
         /// The payload columns given back.
         columns: Vec<usize>,
+        /// Whether only the first row, by source position, answers.
+        first_only: bool,
     },
     /// Rows of exactly the query's time, aggregated; windows are exact and end at the query.
     SnapshotRows {
@@ -319,6 +330,8 @@ pub struct Assemble {
 /// there are no more rows than `small_rows_max`, the distinct values of key columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// Its place among the facts of the plan.
+    pub number: usize,
     /// The left.
     pub input: NodeId,
     /// Its time column; `None` for entities.

@@ -4,11 +4,14 @@
 //! file. What it returns is typed throughout. Never reads data, never depends on the range of a run.
 
 mod bind;
+mod bootstrap;
 mod derive;
 mod external;
 mod group;
 mod join;
 mod left;
+mod log;
+mod model;
 mod part;
 mod source;
 #[cfg(test)]

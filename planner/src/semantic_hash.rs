@@ -4,6 +4,8 @@
 //! maps, on descriptions, owners or schedules, and not on this program's version. They are our own, not the
 //! reference's, whose hashes depend on the order of Java maps and pass over key mappings. Never looks at tables.
 
+mod reference;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -11,6 +13,8 @@ use serde_json::Value;
 use crate::definition::wire::Wire;
 use crate::definition::{Join, Source};
 use crate::naming::{TableSuffix, part_table};
+
+pub use reference::bootstrap_part_hash;
 
 /// The property that holds a table's hashes, as a JSON object.
 pub const HASH_PROPERTY: &str = "semantic_hash";
@@ -41,7 +45,7 @@ impl SemanticHashes {
     pub fn of(join: &Join) -> Option<Self> {
         let mut hashes = BTreeMap::new();
         hashes.insert(LEFT.to_owned(), hash(&source(&join.left)));
-        for part in join.parts() {
+        for part in join.parts().iter().chain(&join.offline_external_parts()) {
             let mut group_by = part.group_by.write();
             remove(&mut group_by, &["metaData"]);
             remove_topics(&mut group_by);

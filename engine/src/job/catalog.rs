@@ -82,6 +82,7 @@ impl<'a> WarehouseCatalog<'a> {
             schema,
             partition_columns: table.partition_columns()?,
             partitions: partitions.into_iter().map(values).collect(),
+            properties: table.properties()?.properties,
         }))
     }
 }
@@ -104,5 +105,10 @@ impl Catalog for WarehouseCatalog<'_> {
     fn partitions(&self, table: &str) -> Vec<PartitionValues> {
         let partitions = self.ask(table, |known| known.partitions.clone());
         partitions.unwrap_or_default()
+    }
+
+    fn properties(&self, table: &str) -> BTreeMap<String, String> {
+        let properties = self.ask(table, |known| known.properties.clone());
+        properties.unwrap_or_default()
     }
 }

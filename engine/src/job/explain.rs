@@ -60,7 +60,7 @@ pub fn plan(
                 join,
                 days,
                 left: LeftOrigin::Source,
-                facts: Some(facts(join, days)),
+                facts: vec![facts(join, days); join.askers().len()],
                 write_left: intermediate_tables,
                 parts: vec![
                     PartMode::Computed {

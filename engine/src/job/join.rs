@@ -269,7 +269,7 @@ impl Runner<'_> {
                 start: *day,
                 end: *day,
             };
-            let inputs = self.inputs_of(range, None, None, &mut digests)?;
+            let inputs = self.inputs_of(range, None, &[], &mut digests)?;
             if !record.holds(*day, &inputs, true) {
                 changed.push(*day);
             }
@@ -319,8 +319,8 @@ impl Runner<'_> {
         };
         let plan = lower(&[request]).map_err(Error::Definition)?;
         let mut asked = step::execute(&plan, None, self.context)?;
-        let facts = asked.take_facts();
-        if facts.facts.rows == 0 {
+        let facts = asked.take_facts(self.feature.askers().len());
+        if facts.facts[0].rows == 0 {
             let text = format!("the left has no rows on {days}; nothing is written");
             self.context.watcher.on(&Event::Note(&text));
             return Ok(Outcome::default());
@@ -330,14 +330,14 @@ impl Runner<'_> {
             parts.push(self.part_step(index, days, &facts.facts, digests)?);
         }
         let left_inputs = match self.mode.write_left {
-            true => Some(self.inputs_of(days, None, None, digests)?),
+            true => Some(self.inputs_of(days, None, &[], digests)?),
             false => None,
         };
         let run = JoinRun {
             join: self.feature,
             days,
             left: self.mode.left,
-            facts: Some(facts.facts),
+            facts: facts.facts.clone(),
             write_left: self.mode.write_left,
             parts: parts.iter().map(|part| part.mode).collect(),
             write_output: self.mode.write_output,
@@ -356,7 +356,7 @@ impl Runner<'_> {
         &self,
         index: usize,
         days: PartitionRange,
-        facts: &LeftFacts,
+        facts: &[LeftFacts],
         digests: &mut Digests<'_>,
     ) -> Result<PartStep> {
         let absent = PartStep {
@@ -389,8 +389,8 @@ impl Runner<'_> {
                 computed: None,
             });
         }
-        let asked = self.table_days(part, days, facts);
-        let inputs = self.inputs_of(days, Some(index), Some(facts), digests)?;
+        let asked = self.table_days(part, days, &facts[self.feature.asker_of(index)]);
+        let inputs = self.inputs_of(days, Some(index), facts, digests)?;
         let record = Record::of(&table)?;
         let existing = tables::days(&table)?;
         let mut asked_days = asked.iter();
@@ -429,7 +429,7 @@ impl Runner<'_> {
         &self,
         days: PartitionRange,
         part: Option<usize>,
-        facts: Option<&LeftFacts>,
+        facts: &[LeftFacts],
         digests: &mut Digests<'_>,
     ) -> Result<Inputs> {
         let mode = |index| match part == Some(index) {
@@ -440,7 +440,7 @@ impl Runner<'_> {
             join: self.feature,
             days,
             left: self.mode.left,
-            facts: facts.copied(),
+            facts: facts.to_vec(),
             write_left: part.is_none(),
             parts: (0..self.feature.parts.len()).map(mode).collect(),
             write_output: false,

@@ -18,10 +18,10 @@ use crate::partitions::Holes;
 use crate::run::{Run, RunOutput, run};
 use crate::stages::facts::LeftFacts as RunFacts;
 
-/// Facts about a left: what the planner must know, and the key values that the run needs.
+/// Facts about a left, by their numbers: what the planner must know, and the key values that the run needs.
 pub(super) struct Facts {
-    pub(super) facts: LeftFacts,
-    pub(super) run: RunFacts,
+    pub(super) facts: Vec<LeftFacts>,
+    pub(super) run: Vec<RunFacts>,
 }
 
 /// A plan that ran; nothing of it is visible yet.
@@ -47,25 +47,18 @@ pub(super) fn execute(
         warehouse: context.warehouse,
         workers: context.workers,
         memory_bytes: context.memory_bytes,
-        left_facts: facts.map(|facts| &facts.run),
+        left_facts: facts.map_or(&[], |facts| &facts.run),
     })?;
     Ok(Executed { output })
 }
 
 impl Executed {
-    /// The facts that the plan asked for; none found is no rows.
-    pub(super) fn take_facts(&mut self) -> Facts {
-        let run = self.output.facts.take().unwrap_or_default();
-        let day = |text: &String| text.parse::<Partition>().ok();
-        let days = run
-            .day
-            .as_ref()
-            .and_then(|(first, last)| day(first).zip(day(last)));
-        let facts = LeftFacts {
-            rows: run.row_count,
-            times_millis: run.time_millis,
-            days,
-        };
+    /// The facts that the plan asked for, `count` of them; none found is no rows.
+    pub(super) fn take_facts(&mut self, count: usize) -> Facts {
+        let mut found = std::mem::take(&mut self.output.facts);
+        let run = (0..count).map(|number| found.remove(&number).unwrap_or_default());
+        let run: Vec<RunFacts> = run.collect();
+        let facts = run.iter().map(of_rows).collect();
         Facts { facts, run }
     }
 
@@ -141,6 +134,17 @@ impl Executed {
             })?;
         }
         Ok(())
+    }
+}
+
+/// What the planner must know.
+fn of_rows(run: &RunFacts) -> LeftFacts {
+    let day = |text: &String| text.parse::<Partition>().ok();
+    let days = run.day.as_ref();
+    LeftFacts {
+        rows: run.row_count,
+        times_millis: run.time_millis,
+        days: days.and_then(|(first, last)| day(first).zip(day(last))),
     }
 }
 

@@ -262,6 +262,8 @@ enum Function {
     Windows(Resolution),
     /// The kernel's look-up of rows of exactly the query's time.
     Lookup,
+    /// The first of them by position.
+    FirstRow,
     /// The kernel's aggregates of rows of exactly the query's time.
     SnapshotRows,
 }
@@ -317,6 +319,7 @@ impl Function {
                 Box::new(PointInTime::new(&parts(windows), &right, resolution).unwrap())
             }
             Self::Lookup => Box::new(Lookup::new(&right.fields, &right).unwrap()),
+            Self::FirstRow => Box::new(Lookup::new(&right.fields, &right).unwrap().first_only()),
             Self::SnapshotRows => {
                 let untimed = [Operation::Sum, Operation::Max, Operation::Count];
                 let parts: Vec<_> = untimed.map(|o| part(o, Window::Unbounded)).into();
@@ -540,7 +543,8 @@ fn settings(
         };
         let function = match kernel {
             true => {
-                [windows, windows, Function::Lookup, Function::SnapshotRows][pick(&[0, 1, 2, 3])]
+                let others = [Function::Lookup, Function::FirstRow, Function::SnapshotRows];
+                [windows, windows, others[0], others[1], others[2]][pick(&[0, 1, 2, 3, 4])]
             }
             false => Function::Sums { window, exact },
         };

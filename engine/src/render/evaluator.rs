@@ -32,9 +32,17 @@ pub(super) fn evaluator(
             };
             Box::new(PointInTime::new(parts, payload, resolution)?)
         }
-        EvaluatorPlan::Lookup { columns } => {
+        EvaluatorPlan::Lookup {
+            columns,
+            first_only,
+        } => {
             let values: Vec<Field> = columns.iter().map(|c| payload.fields[*c].clone()).collect();
-            Box::new(Lookup::new(&values, payload)?)
+            let lookup = Lookup::new(&values, payload)?;
+            Box::new(if *first_only {
+                lookup.first_only()
+            } else {
+                lookup
+            })
         }
         EvaluatorPlan::SnapshotRows { parts, time } => {
             Box::new(SnapshotRows::new(parts, payload, time.map(name))?)

@@ -22,7 +22,7 @@ pub(super) fn project<'scope>(
     project: &Project,
 ) -> Result<Stream<'scope, Epoch, Batch>, EngineError> {
     let shared = Arc::clone(shared);
-    let facts = shared.left_facts.as_ref();
+    let facts = &shared.left_facts;
     let projector = Projector::new(&node.label, project, &node.schema, facts)?;
     let mut running = Running {
         projector,

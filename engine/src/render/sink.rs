@@ -1,5 +1,6 @@
 //! Sinks: rows into partitions that wait for their commit, and facts about rows.
 
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use timely::container::NoopBuilder;
@@ -72,7 +73,7 @@ pub(super) fn facts(
     facts: &Facts,
 ) {
     let shared = Arc::clone(shared);
-    let small_rows_max = facts.small_rows_max;
+    let (number, small_rows_max) = (facts.number, facts.small_rows_max);
     let mut collector = Some(FactCollector::new(facts, shared.schema(facts.input)));
     input.unary_frontier::<NoopBuilder<Batch>, _, _, _>(Pipeline, &name_of(node), |_, _| {
         move |(input, frontier), _output| {
@@ -86,7 +87,7 @@ pub(super) fn facts(
             });
             if frontier.is_empty()
                 && let Some(collector) = collector.take()
-                && let Err(error) = merge(&shared, collector, small_rows_max)
+                && let Err(error) = merge(&shared, collector, number, small_rows_max)
             {
                 shared.failure.record(error);
             }
@@ -97,14 +98,15 @@ pub(super) fn facts(
 fn merge(
     shared: &Shared,
     collector: FactCollector,
+    number: usize,
     small_rows_max: u64,
 ) -> Result<(), EngineError> {
     let facts = collector.finish();
     let mut left_behind = shared.left_behind();
-    match &mut left_behind.facts {
-        Some(all) => all.merge(facts, small_rows_max),
-        none => {
-            *none = Some(facts);
+    match left_behind.facts.entry(number) {
+        Entry::Occupied(mut all) => all.get_mut().merge(facts, small_rows_max),
+        Entry::Vacant(none) => {
+            none.insert(facts);
             Ok(())
         }
     }

@@ -198,7 +198,10 @@ fn plan(left_requirements: Vec<Requirement>) -> DataflowPlan {
         answer,
     };
     let windows = plan.add("windows", answers.clone(), Operator::AsOf(windows));
-    let evaluator = EvaluatorPlan::Lookup { columns: vec![0] };
+    let evaluator = EvaluatorPlan::Lookup {
+        columns: vec![0],
+        first_only: false,
+    };
     let exact = AsOf {
         right,
         queries,
@@ -257,6 +260,7 @@ fn plan(left_requirements: Vec<Requirement>) -> DataflowPlan {
     );
     sink(&mut plan, snapshots, "db.days", 1, vec![0]);
     let facts = Facts {
+        number: 0,
         input: left,
         time: Some(1),
         day: 3,
@@ -316,17 +320,17 @@ fn equals_the_slow_twin_on_any_number_of_workers() {
             warehouse: &warehouse,
             workers,
             memory_bytes: None,
-            left_facts: None,
+            left_facts: &[],
         };
         let twin = naive::run(&run_with(1)).unwrap();
         let (bad, rows_in) = (twin.bad_rows.clone(), twin.rows_in);
-        let facts = twin.facts.clone().unwrap();
+        let facts = twin.facts[&0].clone();
         let want = committed(&warehouse, twin);
         assert!(want[0].iter().map(|(_, b)| b.num_rows()).sum::<usize>() > 0);
         for workers in [1, 2, 4] {
             let output = run(&run_with(workers)).unwrap();
             assert_eq!(output.rows_in, rows_in);
-            let found = output.facts.clone().unwrap();
+            let found = output.facts[&0].clone();
             assert_eq!(
                 (found.row_count, found.time_millis, &found.day),
                 (facts.row_count, facts.time_millis, &facts.day)
@@ -353,7 +357,7 @@ fn a_failure_on_one_worker_ends_the_run() {
             warehouse,
             workers,
             memory_bytes: None,
-            left_facts: None,
+            left_facts: &[],
         })
         .unwrap_err();
         assert!(matches!(error, EngineError::NullValue { .. }), "{error}");
@@ -376,7 +380,7 @@ fn a_malformed_plan_is_an_error() {
         warehouse: &warehouse,
         workers: 2,
         memory_bytes: None,
-        left_facts: None,
+        left_facts: &[],
     });
     assert!(matches!(run, Err(EngineError::Plan { node: 0, .. })));
 }

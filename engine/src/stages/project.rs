@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::BooleanBuffer;
 use arrow_row::{RowConverter, SortField};
@@ -51,6 +52,7 @@ enum Check {
     CountNull(usize),
     FailNull(usize),
     OneOf { column: usize, values: ValueSet },
+    KnownEntries { column: usize, known: Vec<String> },
 }
 
 /// The values of a column, to test others against.
@@ -79,12 +81,12 @@ impl ValueSet {
 }
 
 impl Projector {
-    /// Compiles a projection. `facts` are the left's, where a requirement asks for its values.
+    /// Compiles a projection. `facts` are the left's, by number, where a requirement asks for its values.
     pub fn new(
         label: &str,
         project: &Project,
         output: &Schema,
-        facts: Option<&LeftFacts>,
+        facts: &[LeftFacts],
     ) -> Result<Self, EngineError> {
         let compiled = |exprs: &[unskewed_planner::expr::Expr]| {
             exprs
@@ -98,12 +100,18 @@ impl Projector {
                 Requirement::AnyNotNull(columns) => Check::AnyNotNull(columns.clone()),
                 Requirement::CountNull(column) => Check::CountNull(*column),
                 Requirement::FailNull(column) => Check::FailNull(*column),
+                Requirement::KnownEntries { column, known } => Check::KnownEntries {
+                    column: *column,
+                    known: known.clone(),
+                },
                 Requirement::InLeft {
                     column,
+                    facts: number,
                     left_column,
                 } => {
                     // Facts of a large left hold no values: then nothing is left out.
                     match facts
+                        .get(*number)
                         .and_then(|f| f.key_values.as_ref())
                         .and_then(|v| v.get(left_column))
                     {
@@ -224,6 +232,9 @@ impl Projector {
             Check::OneOf { column, values } => {
                 return values.contains(batch.column(*column)).map(Some);
             }
+            Check::KnownEntries { column, known } => {
+                return self.check_entries(batch, *column, known).map(|()| None);
+            }
             Check::CountNull(column) => (*column, false),
             Check::FailNull(column) => (*column, true),
         };
@@ -252,6 +263,29 @@ impl Projector {
             }
         }
         Ok(Some(mask))
+    }
+
+    /// Fails on the first entry of a list that is not known.
+    fn check_entries(
+        &self,
+        batch: &RecordBatch,
+        column: usize,
+        known: &[String],
+    ) -> Result<(), EngineError> {
+        let lists = batch.column(column).as_list::<i32>();
+        for row in (0..lists.len()).filter(|row| lists.is_valid(*row)) {
+            let entries = lists.value(row);
+            let mut entries = entries.as_string::<i32>().iter().flatten();
+            if let Some(entry) = entries.find(|entry| known.iter().all(|k| k != entry)) {
+                return Err(EngineError::UnknownEntry {
+                    place: self.label.clone(),
+                    column: self.output.field(column).name().clone(),
+                    entry: entry.into(),
+                    sample: sample(batch, row),
+                });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -225,6 +225,7 @@ fn facts_merge() {
     ]);
     for (small_rows_max, small) in [(4, true), (3, false)] {
         let facts = Facts {
+            number: 0,
             input: NodeId(0),
             time: Some(1),
             day: 2,

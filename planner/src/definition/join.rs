@@ -125,9 +125,27 @@ impl Join {
         self.online_external_parts.as_deref().unwrap_or_default()
     }
 
+    /// External parts that have a group-by to stand in for them offline, as parts.
+    pub fn offline_external_parts(&self) -> Vec<JoinPart> {
+        let stands_in = |external: &ExternalPart| external.as_part();
+        self.external_parts().iter().filter_map(stands_in).collect()
+    }
+
     /// The derivations; none when absent.
     pub fn derivations(&self) -> &[Derivation] {
         self.derivations.as_deref().unwrap_or_default()
+    }
+}
+
+impl ExternalPart {
+    /// The part that stands in offline; none where values are only known online.
+    pub fn as_part(&self) -> Option<JoinPart> {
+        let group_by = self.source.offline_group_by.as_ref()?;
+        Some(JoinPart {
+            group_by: (**group_by).clone(),
+            key_mapping: self.key_mapping.clone(),
+            prefix: self.prefix.clone(),
+        })
     }
 }
 

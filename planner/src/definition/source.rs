@@ -31,6 +31,23 @@ record! {
     }
 }
 
+impl Default for Query {
+    /// Every column and every row.
+    fn default() -> Self {
+        Self {
+            selects: None,
+            wheres: None,
+            start_partition: None,
+            end_partition: None,
+            time_column: None,
+            setups: None,
+            mutation_time_column: None,
+            reversal_column: None,
+            partition_column: None,
+        }
+    }
+}
+
 record! {
     /// A table of events.
     EventSource {

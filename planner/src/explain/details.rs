@@ -175,8 +175,16 @@ fn project(plan: &DataflowPlan, node: &Node, project: &Project) -> Details {
             Requirement::InLeft {
                 column,
                 left_column,
+                ..
             } => {
                 format!("{} among the left's {left_column}", after(*column))
+            }
+            Requirement::KnownEntries { column, known } => {
+                let known = known.join(", ");
+                format!(
+                    "else the job fails: entries of {} among {known}",
+                    after(*column)
+                )
             }
         });
     push(&mut details, "requires", requirements.collect());
@@ -232,7 +240,13 @@ fn evaluator(
             resolution: Resolution::Daily,
             ..
         } => "point in time, whole days".into(),
-        EvaluatorPlan::Lookup { columns } => format!("look-up of {}", joined(columns, &name)),
+        EvaluatorPlan::Lookup {
+            columns,
+            first_only,
+        } => {
+            let rows = if *first_only { " of the first row" } else { "" };
+            format!("look-up{rows} of {}", joined(columns, &name))
+        }
         EvaluatorPlan::SnapshotRows { time, .. } => match time {
             Some(time) => format!("snapshot rows, windows over {}", name(*time)),
             None => "snapshot rows".into(),

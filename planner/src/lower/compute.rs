@@ -8,7 +8,7 @@ use crate::physical::{Assemble, DataflowPlan, NodeId, Operator, OutputTable, Sin
 use crate::schema::Schema;
 
 use super::group::{self, PreparedGroup};
-use super::left::{self, PreparedLeft};
+use super::left::{self, LeftRows, PreparedLeft};
 use super::part::{self, Answers, PreparedPart};
 use super::right::Rights;
 use super::{JoinRun, LeftOrigin, Request};
@@ -56,8 +56,7 @@ pub(super) fn emit(
             },
             Prepared::Left(prepared),
         ) => {
-            let left = left::emit(join, *origin, prepared, *days, plan);
-            left::emit_facts(join, left, plan);
+            left::emit_facts(join, *origin, prepared, *days, plan);
         }
         (Request::Join(run), Prepared::Join(left, parts)) => {
             emit_join(run, left, parts, rights, plan);
@@ -88,7 +87,7 @@ fn emit_join(
     let answers: Vec<Option<Answers>> = prepared_parts
         .iter()
         .enumerate()
-        .map(|(number, prepared)| part::emit(run, number, prepared, left, rights, plan))
+        .map(|(number, prepared)| part::emit(run, number, prepared, left.node, rights, plan))
         .collect();
     if !run.write_output {
         return;
@@ -129,13 +128,13 @@ fn emit_sink(run: &JoinRun<'_>, input: NodeId, schema: &Schema, plan: &mut Dataf
 /// The left's columns and all features, equal names coalesced.
 fn assemble(
     run: &JoinRun<'_>,
-    left: NodeId,
+    left: LeftRows,
     answers: &[Option<Answers>],
     plan: &mut DataflowPlan,
 ) -> NodeId {
     let join = run.join;
     let mut offsets = Vec::with_capacity(answers.len());
-    let mut width = plan.node(left).schema.fields.len();
+    let mut width = plan.node(left.node).schema.fields.len();
     for answer in answers {
         offsets.push(width);
         width += answer
@@ -147,7 +146,7 @@ fn assemble(
         .iter()
         .map(|column| {
             let data_type = &column.field.data_type;
-            let on_left = column.left.map(|index| left_column(join, run.left, index));
+            let on_left = column.left.map(|index| left_column(join, left, index));
             let features = column.features.iter().filter_map(|(part, feature)| {
                 let answer = answers[*part].as_ref()?;
                 let index = offsets[*part] + answer.features[*feature];
@@ -169,7 +168,7 @@ fn assemble(
     );
     let parts = answers.iter().flatten().map(|answer| answer.node).collect();
     let assemble = Assemble {
-        left,
+        left: left.node,
         parts,
         columns,
     };
@@ -181,10 +180,11 @@ fn assemble(
 }
 
 /// A column of the left table over the left node's columns.
-fn left_column(join: &FeatureJoin, origin: LeftOrigin, index: usize) -> Expr {
+fn left_column(join: &FeatureJoin, left: LeftRows, index: usize) -> Expr {
     let (field, value) = &join.bootstrap[index];
-    match origin {
-        LeftOrigin::Source => value.clone(),
-        LeftOrigin::Cached => Expr::column(index, field.data_type.clone()),
+    if left.is_table {
+        Expr::column(index, field.data_type.clone())
+    } else {
+        value.clone()
     }
 }

@@ -3,7 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::expr::Expr;
 use crate::logical::{FeatureJoin, RowSource};
-use crate::naming::PARTITION_COLUMN;
+use crate::naming::{MATCHED_HASHES_COLUMN, PARTITION_COLUMN};
 use crate::physical::{
     DataflowPlan, DayFilter, Facts, NodeId, Operator, OutputTable, Project, Requirement, Sink,
 };
@@ -12,13 +12,22 @@ use crate::schema::Schema;
 use crate::time::{PartitionRange, Window};
 
 use super::right::scan;
-use super::{LeftOrigin, SMALL_ROWS_MAX, range};
+use super::{LeftOrigin, SMALL_ROWS_MAX, bootstrap, range};
 
 /// The left rows of a run, before emission.
 pub(super) struct PreparedLeft {
     /// The source, bound to the run's day where it names it.
     rows: RowSource,
     days: Option<DayFilter>,
+    bootstraps: Vec<(RowSource, Option<DayFilter>)>,
+}
+
+/// Left rows in a plan.
+#[derive(Clone, Copy)]
+pub(super) struct LeftRows {
+    pub(super) node: NodeId,
+    /// Whether they have the columns of the left table; else those of the left.
+    pub(super) is_table: bool,
 }
 
 /// Settles what the left scans.
@@ -33,7 +42,13 @@ pub(super) fn prepare(
         range: Some(days),
     });
     let rows = on_day(rows, filter.as_ref())?;
-    Ok(PreparedLeft { rows, days: filter })
+    let bootstraps = join.bootstrap_sources.iter();
+    let bootstraps = bootstraps.map(|source| source_days(&source.rows, days, Window::Unbounded));
+    Ok(PreparedLeft {
+        rows,
+        days: filter,
+        bootstraps: bootstraps.collect::<Result<_, _>>()?,
+    })
 }
 
 /// The source bound to the one day scanned, if it names the day.
@@ -60,8 +75,27 @@ pub(super) fn on_day(
     }
 }
 
-/// The left rows. Their columns are those of the left; from the left table, declared external columns follow.
+/// The left rows, with bootstrapped values where there are any.
 pub(super) fn emit(
+    join: &FeatureJoin,
+    origin: LeftOrigin,
+    prepared: &PreparedLeft,
+    days: PartitionRange,
+    plan: &mut DataflowPlan,
+) -> LeftRows {
+    let node = emit_plain(join, origin, prepared, days, plan);
+    let is_table = origin == LeftOrigin::Cached;
+    if is_table || prepared.bootstraps.is_empty() {
+        return LeftRows { node, is_table };
+    }
+    LeftRows {
+        node: bootstrap::emit(join, &prepared.bootstraps, node, plan),
+        is_table: true,
+    }
+}
+
+/// The left rows. Their columns are those of the left; from the left table, declared external columns follow.
+fn emit_plain(
     join: &FeatureJoin,
     origin: LeftOrigin,
     prepared: &PreparedLeft,
@@ -98,6 +132,15 @@ pub(super) fn emit(
                 range: Some(days),
             };
             let input = scan(plan, &join.tables.bootstrap, &schema, &Some(days));
+            let hashes = schema
+                .fields
+                .iter()
+                .position(|f| f.name == MATCHED_HASHES_COLUMN);
+            let bootstrapped = hashes.filter(|_| !join.known_hashes.is_empty());
+            requirements.extend(bootstrapped.map(|column| Requirement::KnownEntries {
+                column,
+                known: join.known_hashes.clone(),
+            }));
             let columns = all_columns(&schema);
             let (filters, output_filters) = (Vec::new(), Vec::new());
             let generator = None;
@@ -142,16 +185,16 @@ pub(super) fn columns_only(input: NodeId, columns: Vec<Expr>) -> Project {
 }
 
 /// The left table written from left rows of the source.
-pub(super) fn emit_table(join: &FeatureJoin, left: NodeId, plan: &mut DataflowPlan) {
+pub(super) fn emit_table(join: &FeatureJoin, left: LeftRows, plan: &mut DataflowPlan) {
     let schema = join.bootstrap_schema();
-    let columns = join
-        .bootstrap
-        .iter()
-        .map(|(_, value)| value.clone())
-        .collect();
     let label = format!("left table of {}", join.name);
-    let project = Operator::Project(columns_only(left, columns));
-    let input = plan.add(label.clone(), schema.clone(), project);
+    let input = if left.is_table {
+        left.node
+    } else {
+        let columns = join.bootstrap.iter().map(|(_, value)| value.clone());
+        let project = columns_only(left.node, columns.collect());
+        plan.add(label.clone(), schema.clone(), Operator::Project(project))
+    };
     let mut sort = join.left_keys();
     sort.extend(join.left.time);
     let sink = Sink {
@@ -169,20 +212,45 @@ pub(super) fn emit_table(join: &FeatureJoin, left: NodeId, plan: &mut DataflowPl
     plan.add(label, schema, Operator::Sink(sink));
 }
 
-/// The facts that decide the rest of the plan.
-pub(super) fn emit_facts(join: &FeatureJoin, left: NodeId, plan: &mut DataflowPlan) {
-    let facts = Facts {
-        input: left,
-        time: join.left.time,
-        day: join.left.day,
-        keys: join.left_keys(),
-        small_rows_max: SMALL_ROWS_MAX,
+/// The facts that decide the rest of the plan, for each set of rows that parts ask for.
+pub(super) fn emit_facts(
+    join: &FeatureJoin,
+    origin: LeftOrigin,
+    prepared: &PreparedLeft,
+    days: PartitionRange,
+    plan: &mut DataflowPlan,
+) {
+    let askers = join.askers();
+    let rows = match &askers[..] {
+        // Who asks does not depend on what is bootstrapped.
+        [None] => emit_plain(join, origin, prepared, days, plan),
+        _ => emit(join, origin, prepared, days, plan).node,
     };
-    plan.add(
-        format!("facts of {}", join.name),
-        Schema::default(),
-        Operator::Facts(facts),
-    );
+    for (number, asker) in askers.into_iter().enumerate() {
+        let schema = plan.node(rows).schema.clone();
+        let input = match asker {
+            None => rows,
+            Some(asker) => {
+                let mut project = columns_only(rows, all_columns(&schema));
+                project.filters.push(asker.clone());
+                let label = format!("rows of {} not covered", join.name);
+                plan.add(label, schema, Operator::Project(project))
+            }
+        };
+        let facts = Facts {
+            number,
+            input,
+            time: join.left.time,
+            day: join.left.day,
+            keys: join.left_keys(),
+            small_rows_max: SMALL_ROWS_MAX,
+        };
+        plan.add(
+            format!("facts of {}", join.name),
+            Schema::default(),
+            Operator::Facts(facts),
+        );
+    }
 }
 
 /// The days of a source for queries on these days, and the source bound to them.

@@ -42,7 +42,8 @@ pub(super) fn prepare(
     rights: &mut Rights,
 ) -> Result<PreparedPart, Vec<Diagnostic>> {
     let (join, part) = (run.join, &run.join.parts[number]);
-    let facts = run.facts.unwrap_or_default();
+    let asker = join.asker_of(number);
+    let facts = run.facts.get(asker).copied().unwrap_or_default();
     let queries = range::part_query_days(&join.left, part, &facts);
     let write = match run.parts[number] {
         PartMode::Absent => return Ok(PreparedPart::Absent),
@@ -77,7 +78,7 @@ pub(super) fn prepare(
         });
     }
     let requirements = if small {
-        in_left(&join.left, part)
+        in_left(&join.left, part, asker)
     } else {
         Vec::new()
     };
@@ -114,9 +115,10 @@ fn cached_days(left: &LeftSide, part: &FeaturePart, days: PartitionRange) -> Par
 }
 
 /// Keys among the left's values, column by column.
-fn in_left(left: &LeftSide, part: &FeaturePart) -> Vec<Requirement> {
+fn in_left(left: &LeftSide, part: &FeaturePart, facts: usize) -> Vec<Requirement> {
     let requirement = |(column, index): (usize, &usize)| Requirement::InLeft {
         column,
+        facts,
         left_column: left.schema.fields[*index].name.clone(),
     };
     part.left_keys.iter().enumerate().map(requirement).collect()
@@ -138,7 +140,12 @@ pub(super) fn emit(
     plan: &mut DataflowPlan,
 ) -> Option<Answers> {
     let part = &run.join.parts[number];
-    let emitter = Emitter { run, part, left };
+    let emitter = Emitter {
+        run,
+        number,
+        part,
+        left,
+    };
     match prepared {
         PreparedPart::Absent => None,
         PreparedPart::Cached { days } => Some(emitter.cached(*days, plan)),
@@ -159,6 +166,7 @@ pub(super) fn emit(
 
 struct Emitter<'a> {
     run: &'a JoinRun<'a>,
+    number: usize,
     part: &'a FeaturePart,
     left: NodeId,
 }
@@ -182,11 +190,12 @@ impl Emitter<'_> {
     }
 
     fn queries(&self, keys: Vec<usize>, plan: &mut DataflowPlan) -> NodeId {
+        let filters = self.part.left_filter.iter().chain(&self.part.unfilled);
         let queries = Queries {
             left: self.left,
             keys,
             time: self.query_time(),
-            filters: self.part.left_filter.iter().cloned().collect(),
+            filters: filters.cloned().collect(),
         };
         let label = format!("queries of {}", self.part.full_prefix);
         plan.add(label, Schema::default(), Operator::Queries(queries))
@@ -375,6 +384,7 @@ impl Emitter<'_> {
         let columns: Vec<usize> = (0..values.fields.len()).collect();
         let evaluator = EvaluatorPlan::Lookup {
             columns: columns.clone(),
+            first_only: false,
         };
         let as_of = AsOf {
             right,
@@ -411,9 +421,11 @@ impl Emitter<'_> {
             .collect();
         let mut requirements = vec![Requirement::AnyNotNull(keys.clone())];
         if small {
-            for requirement in in_left(self.left_side(), part) {
+            let asker = self.run.join.asker_of(self.number);
+            for requirement in in_left(self.left_side(), part, asker) {
                 let Requirement::InLeft {
                     column,
+                    facts,
                     left_column,
                 } = requirement
                 else {
@@ -421,6 +433,7 @@ impl Emitter<'_> {
                 };
                 requirements.push(Requirement::InLeft {
                     column: keys[column],
+                    facts,
                     left_column,
                 });
             }

@@ -172,7 +172,7 @@ fn kept_columns(project: &Project, own: &[usize]) -> BTreeSet<usize> {
             Requirement::CountNull(column) | Requirement::FailNull(column) => {
                 kept.insert(*column);
             }
-            Requirement::InLeft { column, .. } => {
+            Requirement::InLeft { column, .. } | Requirement::KnownEntries { column, .. } => {
                 kept.insert(*column);
             }
         }
@@ -216,7 +216,9 @@ fn payload_reads(
     columns.extend(evaluator.parts().iter().flat_map(named));
     match evaluator {
         EvaluatorPlan::PointInTime { .. } | EvaluatorPlan::DayStates { .. } => {}
-        EvaluatorPlan::Lookup { columns: looked_up } => {
+        EvaluatorPlan::Lookup {
+            columns: looked_up, ..
+        } => {
             columns.extend(own.iter().map(|index| looked_up[*index]));
         }
         EvaluatorPlan::SnapshotRows { time, .. } => columns.extend(time),
@@ -341,6 +343,7 @@ impl Rebuild<'_> {
                 })
             }
             Operator::Facts(facts) => Operator::Facts(Facts {
+                number: facts.number,
                 input: self.id(facts.input),
                 time: facts.time.map(|time| self.at(facts.input, time)),
                 day: self.at(facts.input, facts.day),
@@ -419,10 +422,16 @@ impl Rebuild<'_> {
                     Requirement::FailNull(column) => Requirement::FailNull(after(*column)),
                     Requirement::InLeft {
                         column,
+                        facts,
                         left_column,
                     } => Requirement::InLeft {
                         column: after(*column),
+                        facts: *facts,
                         left_column: left_column.clone(),
+                    },
+                    Requirement::KnownEntries { column, known } => Requirement::KnownEntries {
+                        column: after(*column),
+                        known: known.clone(),
                     },
                 })
                 .collect(),
@@ -435,8 +444,12 @@ impl Rebuild<'_> {
             EvaluatorPlan::PointInTime { .. } | EvaluatorPlan::DayStates { .. } => {
                 evaluator.clone()
             }
-            EvaluatorPlan::Lookup { columns } => EvaluatorPlan::Lookup {
+            EvaluatorPlan::Lookup {
+                columns,
+                first_only,
+            } => EvaluatorPlan::Lookup {
                 columns: own.iter().map(|index| position(columns[*index])).collect(),
+                first_only: *first_only,
             },
             EvaluatorPlan::SnapshotRows { parts, time } => EvaluatorPlan::SnapshotRows {
                 parts: parts.clone(),

@@ -162,7 +162,8 @@ impl DataflowPlan {
                 Requirement::AnyNotNull(columns) => in_range(output, columns),
                 Requirement::CountNull(column)
                 | Requirement::FailNull(column)
-                | Requirement::InLeft { column, .. } => in_range(output, &[*column]),
+                | Requirement::InLeft { column, .. }
+                | Requirement::KnownEntries { column, .. } => in_range(output, &[*column]),
             })
     }
 
@@ -192,7 +193,7 @@ impl DataflowPlan {
         let arranged = matches!(self.node(right).operator, Operator::Arrange(_));
         hold(arranged, "its right side is not arranged")?;
         let payload = &self.node(right).schema;
-        if let EvaluatorPlan::Lookup { columns } = evaluator {
+        if let EvaluatorPlan::Lookup { columns, .. } = evaluator {
             in_range(payload, columns)?;
             return hold(columns.len() == values.len(), "it looks up other columns");
         }

@@ -11,7 +11,7 @@ use crate::naming::{
 use crate::schema::{Field, Schema};
 
 use super::part::Context;
-use super::{Problems, bind, derive, external, group, left, part};
+use super::{Problems, bind, bootstrap, derive, external, group, left, part};
 
 /// Resolves a join.
 pub(super) fn resolve(
@@ -26,7 +26,6 @@ pub(super) fn resolve(
         return None;
     };
     left.skew_filter = skew_filter(join, &left, problems);
-    let bootstrap = left::bootstrap(join, &left, problems);
     let context = Context {
         join,
         left: &left,
@@ -38,9 +37,16 @@ pub(super) fn resolve(
             part::resolve(&context, &joined, prefix, (path, &group_path), problems)
         })
         .collect();
-    let parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
+    let mut parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
     check_tables_differ(&parts, problems);
     external::check(join, &parts, problems);
+    let derived = derived_fields(join, &left, &parts, problems)?;
+    let bootstraps = bootstrap::resolve(&context, &parts, &derived, problems)?;
+    let bootstrap = left::bootstrap(join, &left, &bootstraps.sources, problems);
+    let table = Schema::new(bootstrap.iter().map(|(field, _)| field.clone()).collect());
+    for part in &mut parts {
+        part.unfilled = bootstraps.unfilled(part, &derived, &table, problems);
+    }
     let assembled = assembled(&bootstrap, &parts, problems);
     let output = output(join, &left, &assembled, problems)?;
     Some(FeatureJoin {
@@ -48,6 +54,8 @@ pub(super) fn resolve(
         tables: tables(join)?,
         setups: setups(&left, &parts),
         left,
+        known_hashes: bootstraps.known_hashes(),
+        bootstrap_sources: bootstraps.sources,
         bootstrap,
         parts,
         assembled,
@@ -96,19 +104,6 @@ fn check_shape(join: &Join, problems: &mut Problems) {
                 .hint("compile it again; teams come from teams.json"),
         );
     }
-    if join
-        .bootstrap_parts
-        .as_ref()
-        .is_some_and(|parts| !parts.is_empty())
-    {
-        problems.report(
-            Diagnostic::error(
-                "bootstrapParts",
-                "joins with bootstrap parts cannot be computed",
-            )
-            .hint("leave bootstrapParts out to compute every feature from its sources"),
-        );
-    }
 }
 
 /// Problems of the group-bys when there is no left to hold them against.
@@ -130,14 +125,9 @@ fn parts_of(join: &Join) -> Vec<(JoinPart, String, String, String)> {
         .iter()
         .enumerate()
         .filter_map(|(index, external)| {
-            let group_by = external.source.offline_group_by.as_ref()?;
+            let part = external.as_part()?;
             let path = format!("onlineExternalParts[{index}]");
             let group_path = format!("{path}.source.offlineGroupBy");
-            let part = JoinPart {
-                group_by: (**group_by).clone(),
-                key_mapping: external.key_mapping.clone(),
-                prefix: external.prefix.clone(),
-            };
             Some((part, naming::external_prefix(external), path, group_path))
         });
     regular.chain(external).collect()
@@ -264,6 +254,44 @@ fn output(
     Some(columns)
 }
 
+/// The derived fields of a join with bootstrap parts and the text each is made from. Here `*` stands for the left's
+/// columns too, so that a bootstrap table may hold them.
+fn derived_fields(
+    join: &Join,
+    left: &LeftSide,
+    parts: &[FeaturePart],
+    problems: &mut Problems,
+) -> Option<bootstrap::Derived> {
+    let bootstrapped = join
+        .bootstrap_parts
+        .as_ref()
+        .is_some_and(|parts| !parts.is_empty());
+    if !bootstrapped || join.derivations().is_empty() {
+        return Some(Vec::new());
+    }
+    let plain = left::bootstrap(join, left, &[], problems);
+    let assembled = assembled(&plain, parts, problems);
+    let fields = assembled.iter().map(|column| column.field.clone());
+    let base = Schema::new(fields.collect());
+    let mut names = base_values(join, &assembled, problems);
+    for field in &left.schema.fields {
+        if !names.contains(&field.name) {
+            names.push(field.name.clone());
+        }
+    }
+    let texts = group::derivation_texts(join.derivations(), "");
+    let before = problems.list.len();
+    let mut derived = Vec::new();
+    for derivation in derive::expanded(&texts, &names) {
+        let value = bind::expression(&derivation.expression, &base, &derivation.path, problems);
+        derived.extend(value.map(|value| {
+            let field = Field::new(&derivation.name, value.data_type);
+            (field, derivation.expression)
+        }));
+    }
+    (problems.list.len() == before).then_some(derived)
+}
+
 /// Derivations at join level: columns that are no values stay where they are; values stay only if derived.
 fn derived(
     join: &Join,
@@ -330,7 +358,7 @@ fn base_values(join: &Join, assembled: &[AssembledColumn], problems: &mut Proble
         .filter(|column| !column.features.is_empty())
         .map(|column| column.field.name.clone())
         .collect();
-    for (index, part) in join.external_parts().iter().enumerate() {
+    for (index, part) in left::online_only(join) {
         let path = format!("onlineExternalParts[{index}].source");
         let fields = left::external_fields(part, &path, problems);
         for value in fields.into_iter().flat_map(|(_, values)| values) {

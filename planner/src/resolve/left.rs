@@ -3,8 +3,8 @@
 use crate::catalog::Catalog;
 use crate::definition::{DataModel, ExternalPart, Join, OrderedMap, Source};
 use crate::diagnostic::Diagnostic;
-use crate::expr::Expr;
-use crate::logical::{DayRule, LeftSide, RowSource};
+use crate::expr::{self, Expr};
+use crate::logical::{BootstrapSource, DayRule, LeftSide, RowSource};
 use crate::naming::{
     self, MATCHED_HASHES_COLUMN, PARTITION_COLUMN, TIME_COLUMN, TIME_PARTITION_COLUMN,
 };
@@ -177,10 +177,11 @@ fn not_skewed(key: &str, values: &[String]) -> String {
     format!("({})", conditions.join(" AND "))
 }
 
-/// The columns of the left table over the left's own.
+/// The columns of the left table over the left's own, followed by the values and the mark of each bootstrap source.
 pub(super) fn bootstrap(
     join: &Join,
     left: &LeftSide,
+    sources: &[BootstrapSource],
     problems: &mut Problems,
 ) -> Vec<(Field, Expr)> {
     let mut columns = super::derive::identity(&left.schema);
@@ -190,7 +191,8 @@ pub(super) fn bootstrap(
         let day = bind::expression(&text, &left.schema, &left.rows.path, problems);
         columns.extend(day.map(|day| (Field::new(TIME_PARTITION_COLUMN, DataType::String), day)));
     }
-    for (index, part) in join.external_parts().iter().enumerate() {
+    let marks = take_over(left, sources, &mut columns);
+    for (index, part) in online_only(join) {
         let path = format!("onlineExternalParts[{index}].source");
         let Some((keys, values)) = external_fields(part, &path, problems) else {
             continue;
@@ -204,12 +206,68 @@ pub(super) fn bootstrap(
                 .for_each(|field| pad(&mut columns, field));
         }
     }
-    let hashes = DataType::array(DataType::String);
+    let hashes = matched_hashes(&marks);
     columns.push((
-        Field::new(MATCHED_HASHES_COLUMN, hashes.clone()),
-        Expr::null(hashes),
+        Field::new(MATCHED_HASHES_COLUMN, hashes.data_type.clone()),
+        hashes,
     ));
     columns
+}
+
+/// Takes bootstrapped values into the columns, each after what stands there by its name; where the marks are.
+fn take_over(
+    left: &LeftSide,
+    sources: &[BootstrapSource],
+    columns: &mut Vec<(Field, Expr)>,
+) -> Vec<usize> {
+    let mut offset = left.schema.fields.len();
+    let mut marks = Vec::with_capacity(sources.len());
+    for source in sources {
+        for column in &source.values {
+            let field = &source.rows.columns[*column].0;
+            let value = Expr::column(offset, field.data_type.clone());
+            offset += 1;
+            match columns
+                .iter_mut()
+                .find(|(known, _)| known.name == field.name)
+            {
+                None => columns.push((field.clone(), value)),
+                Some((known, before)) if known.data_type == field.data_type => {
+                    let both = vec![before.clone(), value];
+                    *before = Expr::call("coalesce", both, field.data_type.clone());
+                }
+                // Another type was reported when the source was resolved.
+                Some(_) => {}
+            }
+        }
+        marks.push(offset);
+        offset += 1;
+    }
+    marks
+}
+
+/// The list of the marks that are not null, each once; null if all are.
+fn matched_hashes(marks: &[usize]) -> Expr {
+    let none = Expr::null(DataType::array(DataType::String));
+    let Some(last) = marks.last() else {
+        return none;
+    };
+    let columns = (0..=*last).map(|index| Field::new(format!("c{index}"), DataType::String));
+    let schema = Schema::new(columns.collect());
+    let names: Vec<String> = marks.iter().map(|index| format!("c{index}")).collect();
+    let names = names.join(", ");
+    let text = format!(
+        "CASE WHEN coalesce({names}) IS NOT NULL THEN \
+         array_distinct(filter(array({names}), mark -> mark IS NOT NULL)) END"
+    );
+    let bound = expr::parse(&text).and_then(|ast| expr::bind(&ast, &schema));
+    bound.expect("the text is made of known columns and functions of the catalogue")
+}
+
+/// The external parts without a group-by that stands in for them offline, each with its position.
+pub(super) fn online_only(join: &Join) -> impl Iterator<Item = (usize, &ExternalPart)> {
+    let parts = join.external_parts().iter().enumerate();
+    parts.filter(|(_, part)| part.source.offline_group_by.is_none())
 }
 
 /// Whether the part takes its values from the request itself.

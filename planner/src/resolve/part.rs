@@ -68,6 +68,7 @@ pub(super) fn resolve(
         left_keys: left_keys?,
         left_filter,
         right_filter,
+        unfilled: None,
         method,
         base,
         derived,

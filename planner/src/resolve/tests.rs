@@ -445,3 +445,116 @@ fn days_are_those_of_the_column_named() {
     );
     assert!(group.rendered.index_of("ds").is_some());
 }
+
+fn bootstrapped(parts: &Value) -> Value {
+    let mut tree = join_of(&json!([
+        {"groupBy": group("t.a", &events(&selects()), 0, &days_3())}
+    ]));
+    tree["bootstrapParts"] = parts.clone();
+    tree["derivations"] = json!([
+        {"name": "*", "expression": "*"},
+        {"name": "twice", "expression": "t_a_amount_sum_3d * 2"},
+    ]);
+    tree
+}
+
+fn with_boot(columns: &str) -> MemoryCatalog {
+    catalog().with_table("db.boot", schema(columns), "ds", &["2024-02-02"])
+}
+
+fn resolved_in(tree: &Value, catalog: &MemoryCatalog) -> Result<FeatureJoin, Vec<Diagnostic>> {
+    let Ok(Definition::Join(join)) = Definition::from_json(tree, Dialect::Airbnb) else {
+        panic!("a join");
+    };
+    resolve_join(&join, catalog).map(|resolved| resolved.value)
+}
+
+/// Everything wrong with bootstrap parts comes at once, each with its path and what to do.
+#[test]
+fn problems_of_bootstrap_parts() {
+    let mut catalog = with_boot(
+        "user bigint, t_a_amount_sum_3 double, twice string, schema_hash string, ds string",
+    );
+    let mut bare = catalog.tables["db.boot"].clone();
+    bare.schema = schema("item int, t_a_amount_sum_3d double, ds string");
+    catalog.tables.insert("db.bare".into(), bare);
+    let tree = bootstrapped(&json!([
+        {"table": "db.bot", "keyColumns": ["user"]},
+        {"table": "db.boot", "keyColumns": ["user", "ds"]},
+        {"table": "db.bare", "keyColumns": ["user", "nobody"]},
+        {"table": "db.bare"},
+        {"table": "db.bare", "keyColumns": ["item"], "query": {"selects": {"t_a_amount_sum_3d": "1"}}},
+    ]));
+    let found = resolved_in(&tree, &catalog).unwrap_err();
+    let text: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_all(
+        &text.join("\n"),
+        &[
+            "there is no table db.bot\n  --> bootstrapParts[0].table",
+            "key \"user\" is string on the left, but bigint in table db.boot",
+            "gives \"t_a_amount_sum_3\", which the join does not have\n  --> bootstrapParts[1].query",
+            "did you mean \"t_a_amount_sum_3d\"?",
+            "gives \"twice\" as string, but it is double",
+            "column \"schema_hash\" of table db.boot is reserved",
+            "table db.bare has no column \"user\", which is a key",
+            "the left has no column \"nobody\", which is a key of bootstrapParts[2]\n  --> bootstrapParts[2].keyColumns",
+            "nothing says which left rows its rows belong to\n  --> bootstrapParts[3].keyColumns",
+            "table db.bare has no column \"item\", which is a key\n  --> bootstrapParts[4].query",
+            "gives \"t_a_amount_sum_3d\" as int, but it is double",
+        ],
+    );
+}
+
+/// A part is not asked for rows whose every dependent field was brought, itself or by its base fields; a log row
+/// brought what its schema says, and stale marks are told from known ones.
+#[test]
+fn covered_rows_do_not_ask() {
+    let asks = |columns: &str, properties: &[(&str, &str)]| {
+        let mut catalog = with_boot(columns);
+        let table = catalog.tables.get_mut("db.boot").unwrap();
+        let pairs = properties
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        table.properties = pairs.collect();
+        let tree = bootstrapped(&json!([{"table": "db.boot", "keyColumns": ["user"]}]));
+        resolved_in(&tree, &catalog).unwrap()
+    };
+    let base = asks("user string, t_a_amount_sum_3d double, ds string", &[]);
+    assert!(base.parts[0].unfilled.is_some());
+    assert_eq!(base.known_hashes.len(), 1);
+    assert_eq!(base.askers().len(), 2);
+    let derived_only = asks("user string, twice double, ds string", &[]);
+    assert!(
+        derived_only.parts[0].unfilled.is_none(),
+        "the sum itself is written too"
+    );
+    let value = json!({"type": "record", "name": "v", "fields": [
+        {"name": "t_a_amount_sum_3d", "type": ["null", "double"]},
+        {"name": "ext_contextual_x", "type": ["null", "string"]},
+    ]});
+    let logged = json!({"join_name": "t.j", "key_schema": "", "value_schema": value.to_string()});
+    let properties = [
+        ("chronon_log_table", "true"),
+        ("schema_hash_abc", &logged.to_string()),
+    ];
+    let columns =
+        "schema_hash string, user string, ts bigint, t_a_amount_sum_3d double, gone int, ds string";
+    let log = asks(columns, &properties);
+    assert_eq!(log.known_hashes, ["abc"]);
+    assert!(log.parts[0].unfilled.is_some());
+    let values = &log.bootstrap_sources[0].values;
+    let names: Vec<&str> = values
+        .iter()
+        .map(|index| {
+            log.bootstrap_sources[0].rows.columns[*index]
+                .0
+                .name
+                .as_str()
+        })
+        .collect();
+    assert_eq!(
+        names,
+        ["t_a_amount_sum_3d"],
+        "what the join no longer has is left alone"
+    );
+}

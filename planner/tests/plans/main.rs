@@ -29,7 +29,6 @@ const REFUSED: &[(&str, &str)] = &[
         "join_key_types-compiled/joins/alpha/j.v2",
         "\"ki\" is int on the left",
     ),
-    ("join_bootstrap", "bootstrap parts"),
     ("gb_snapshot_elementwise", "computed twice"),
 ];
 
@@ -48,7 +47,7 @@ fn fused<'a>(join: &'a FeatureJoin, rows: u64, write: bool) -> Request<'a> {
         join,
         days: days(start, end),
         left: LeftOrigin::Source,
-        facts: Some(facts(join, rows)),
+        facts: vec![facts(join, rows); join.askers().len()],
         write_left: write,
         parts: vec![PartMode::Computed { write }; join.parts.len()],
         write_output: true,
@@ -246,7 +245,7 @@ fn pieces_of_a_join() {
     let (start, end) = join.left.rows.available.unwrap();
     let days = days(start, end);
     let run = |left, parts: Vec<PartMode>, write_left, write_output| {
-        let facts = Some(facts(&join, 100_000));
+        let facts = vec![facts(&join, 100_000)];
         Request::Join(JoinRun {
             join: &join,
             days,

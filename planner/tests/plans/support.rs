@@ -119,6 +119,7 @@ fn catalog(folder: &Path) -> MemoryCatalog {
                 schema,
                 partition_columns,
                 partitions,
+                properties: properties(&table["tblproperties"]),
             },
         );
     }
@@ -141,4 +142,12 @@ fn partitions(table: &Path, folder: &Path) -> Vec<PartitionValues> {
     found.sort();
     found.dedup();
     found
+}
+
+fn properties(written: &serde_json::Value) -> BTreeMap<String, String> {
+    let written = written.as_object().into_iter().flatten();
+    let text = |(name, value): (&String, &serde_json::Value)| {
+        (name.clone(), value.as_str().unwrap_or_default().to_owned())
+    };
+    written.map(text).collect()
 }

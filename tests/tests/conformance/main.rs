@@ -241,9 +241,11 @@ cases! {
     gb_snapshot_ops_string
     gb_start_partition
     gb_type_errors
+    join_bootstrap_table
     join_derivations
     join_derivations_no_star
     join_entities_mutations
+    join_external_contextual
     join_historical_backfill_false
     join_incremental
     join_key_types

@@ -1,6 +1,7 @@
 //! Rows of an entity snapshot as they are: a query gets every row of exactly its time.
 //!
-//! No aggregation and no deduplication: `n` rows give `n` answers, no row gives none.
+//! No aggregation: `n` rows give `n` answers, no row gives none. Where only the first is wanted, that is the one with
+//! the least source position, whatever else changes.
 
 use std::ops::Range;
 
@@ -15,6 +16,7 @@ use crate::run::{Evaluated, Evaluator, Queries, Run};
 pub struct Lookup {
     output: Vec<Field>,
     columns: Vec<usize>,
+    first_only: bool,
 }
 
 impl Lookup {
@@ -30,7 +32,17 @@ impl Lookup {
         Ok(Self {
             output: values.to_vec(),
             columns: values.iter().map(find).collect::<Result<_, _>>()?,
+            first_only: false,
         })
+    }
+
+    /// The same, with the first row of a time as its only answer.
+    #[must_use]
+    pub fn first_only(self) -> Self {
+        Self {
+            first_only: true,
+            ..self
+        }
     }
 }
 
@@ -43,7 +55,8 @@ impl Evaluator for Lookup {
         let (mut query_of, mut rows) = (Vec::new(), Vec::new());
         for key in 0..right.key_count() {
             for query in queries.of_key(key) {
-                for row in rows_at(right, key, queries.ts[query]) {
+                let wanted = if self.first_only { 1 } else { usize::MAX };
+                for row in rows_at(right, key, queries.ts[query]).take(wanted) {
                     query_of.push(index(query));
                     rows.push(index(row));
                 }
