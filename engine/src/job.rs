@@ -4,23 +4,30 @@
 //! at once and before anything is written; a job that fails or is killed leaves every table readable and the next run
 //! completes it. Never prints: it tells its [`Watcher`].
 
+mod analyze;
 mod catalog;
 mod error;
 mod explain;
 mod group_by;
 mod inputs;
 mod join;
+mod measure;
+mod rows;
+mod statistics;
 mod step;
 mod tables;
 
 pub use catalog::WarehouseCatalog;
 pub use error::{Error, ErrorKind, Result};
 pub use explain::plan;
+pub use measure::MeasureOptions;
 
 use unskewed_connectors::clock::Clock;
 use unskewed_connectors::table::Warehouse;
 use unskewed_planner::definition::Definition;
 use unskewed_planner::time::{Partition, PartitionRange};
+
+use crate::findings::Findings;
 
 /// The jobs there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +40,14 @@ pub enum Kind {
     JoinLeft,
     /// Fill the output of a join from its left table and part tables.
     JoinFinal,
+    /// Look at what a definition reads and gives.
+    Analyze,
+    /// Measure the output of a join, day by day.
+    StatsSummary,
+    /// Measure the logged requests of a join, day by day.
+    LogSummary,
+    /// Hold the statistics of two ranges of days against each other.
+    Drift,
 }
 
 impl Kind {
@@ -43,6 +58,10 @@ impl Kind {
             Self::Join => "join",
             Self::JoinLeft => "join-left",
             Self::JoinFinal => "join-final",
+            Self::Analyze => "analyze",
+            Self::StatsSummary => "stats-summary",
+            Self::LogSummary => "log-summary",
+            Self::Drift => "drift",
         }
     }
 }
@@ -79,6 +98,8 @@ pub struct Options {
     pub intermediate_tables: bool,
     /// Bad rows met before the job fails; `None` for any number.
     pub max_bad_rows: Option<u64>,
+    /// What only jobs that measure look at.
+    pub measure: MeasureOptions,
 }
 
 impl Options {
@@ -94,6 +115,7 @@ impl Options {
             use_cached_left: false,
             intermediate_tables: true,
             max_bad_rows: None,
+            measure: MeasureOptions::default(),
         }
     }
 }
@@ -160,7 +182,7 @@ impl Watcher for NoWatcher {
 }
 
 /// What a job did, in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Rows read from sources.
     pub rows_in: u64,
@@ -172,6 +194,8 @@ pub struct Outcome {
     pub bad_samples: Vec<String>,
     /// Partitions written, intermediate tables counted.
     pub partitions_written: u64,
+    /// What a job that measures has found.
+    pub findings: Option<Box<Findings>>,
 }
 
 impl Outcome {
@@ -181,6 +205,7 @@ impl Outcome {
         self.rows_out += other.rows_out;
         self.bad_rows += other.bad_rows;
         self.partitions_written += other.partitions_written;
+        self.findings = other.findings.or(self.findings.take());
         let room = SAMPLES_MAX.saturating_sub(self.bad_samples.len());
         self.bad_samples
             .extend(other.bad_samples.into_iter().take(room));
@@ -209,6 +234,11 @@ pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
             group_by::run(job, group_by, context)
         }
         (Kind::GroupByBackfill, _) => wrong("group-by"),
+        (Kind::Analyze, _) => analyze::run(job, context),
+        (Kind::StatsSummary | Kind::LogSummary, Definition::Join(join)) => {
+            statistics::run(job, join, context)
+        }
+        (Kind::Drift, Definition::Join(join)) => statistics::drift(job, join, context),
         (_, Definition::Join(join)) => join::run(job, join, context),
         _ => wrong("join"),
     }

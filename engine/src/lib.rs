@@ -12,6 +12,7 @@ pub mod arrange;
 mod columns;
 pub mod error;
 pub mod exchange;
+pub mod findings;
 pub mod job;
 pub mod meter;
 pub mod naive;

@@ -34,6 +34,7 @@ use crate::rle::Rle;
 use crate::run::{Run, RunOutput, SinkOutput};
 use crate::stages::Changes;
 use crate::stages::assemble::Assembler;
+use crate::stages::collect::Collector;
 use crate::stages::facts::FactCollector;
 use crate::stages::project::Projector;
 use crate::stages::write::PartitionWriter;
@@ -114,6 +115,15 @@ impl Twin<'_> {
                 let mut collector = FactCollector::new(facts, self.schema(facts.input));
                 collector.add(&self.rows(facts.input).columns)?;
                 self.output.facts.insert(facts.number, collector.finish());
+                Given::Nothing
+            }
+            Operator::Collect(collect) => {
+                let mut collector = Collector::new(collect, &node.schema);
+                collector.add(self.rows(collect.input).clone());
+                let rows = collector.finish()?;
+                if rows.num_rows() > 0 {
+                    self.output.collected.insert(node.label.clone(), rows);
+                }
                 Given::Nothing
             }
             Operator::Sink(sink) => {

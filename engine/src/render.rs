@@ -71,6 +71,7 @@ pub(crate) struct LeftBehind {
     pub(crate) staged: BTreeMap<NodeId, Vec<StagedPartition>>,
     pub(crate) facts: BTreeMap<usize, LeftFacts>,
     pub(crate) bad_rows: BTreeMap<String, BadRows>,
+    pub(crate) collected: BTreeMap<String, RecordBatch>,
 }
 
 impl Shared {
@@ -197,6 +198,10 @@ fn build_node<'scope>(
         }
         Operator::Sink(sink) => {
             sink::sink(outputs.rows(sink.input)?, shared, node, sink);
+            Rendered::Nothing
+        }
+        Operator::Collect(collect) => {
+            sink::collect(outputs.rows(collect.input)?, shared, node, collect);
             Rendered::Nothing
         }
     })

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use arrow_array::RecordBatch;
 use unskewed_connectors::clock::SystemClock;
 use unskewed_connectors::table::{
     Selection, Split, StagedPartition, TableWrite, Warehouse, WriteOptions,
@@ -52,6 +53,8 @@ pub struct RunOutput {
     pub rows_in: u64,
     /// Rows left out, by reason.
     pub bad_rows: BTreeMap<String, BadRows>,
+    /// The rows of each node that hands them on, under its label; without rows there is no entry.
+    pub collected: BTreeMap<String, RecordBatch>,
     /// What each node of the plan did.
     pub nodes: Vec<NodeCount>,
 }
@@ -136,6 +139,7 @@ fn collected(shared: Shared) -> RunOutput {
     let nodes = meters.counts();
     let mut output = RunOutput {
         facts: left_behind.facts,
+        collected: left_behind.collected,
         ..RunOutput::default()
     };
     for node in &plan.nodes {

@@ -9,6 +9,7 @@
 //! operators between them.
 
 pub mod assemble;
+pub mod collect;
 pub mod facts;
 pub mod project;
 mod store;

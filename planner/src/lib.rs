@@ -4,9 +4,9 @@
 //! [`catalog`] of tables and makes everything implicit explicit ([`logical`]), with [`expr`] for its
 //! Spark SQL, [`aggregation`] for what is computed and [`naming`] for what it is called; [`lower`]
 //! turns it and the days of a run into a dataflow plan ([`physical`]); [`explain`] prints the plan.
-//! [`validate`] says what is doubtful, [`semantic_hash`] what a change of it makes worthless, and all
-//! of them say what is wrong as [`diagnostic`]s. [`avro`] says how rows are stored. [`schema`] and
-//! [`time`] are the words it is told in.
+//! [`metrics`] says what is measured of tables, [`validate`] what is doubtful, [`semantic_hash`] what
+//! a change of it makes worthless, and all of them say what is wrong as [`diagnostic`]s. [`avro`] says
+//! how rows are stored. [`schema`] and [`time`] are the words it is told in.
 //!
 //! Never does IO, never reads a clock, never starts a thread.
 
@@ -19,6 +19,7 @@ pub mod explain;
 pub mod expr;
 pub mod logical;
 pub mod lower;
+pub mod metrics;
 pub mod naming;
 pub mod physical;
 pub mod resolve;

@@ -5,10 +5,12 @@
 //! the same table, days, conditions, key and time share one scan, one projection and one arrangement. Columns nobody
 //! reads are gone. Never looks at data: what must be known about the left comes as [`LeftFacts`].
 
+mod analysis;
 mod bootstrap;
 mod compute;
 mod group;
 mod left;
+mod measure;
 mod part;
 mod prune;
 mod range;
@@ -16,6 +18,8 @@ mod remap;
 mod right;
 mod share;
 mod skip;
+mod statistics;
+mod table;
 
 use crate::diagnostic::Diagnostic;
 use crate::logical::FeatureJoin;
@@ -23,7 +27,10 @@ use crate::physical::DataflowPlan;
 use crate::resolve::BackfillGroup;
 use crate::time::{Partition, PartitionRange};
 
+pub use analysis::{Analysis, TIME_MILLIS_ALLOWED, analysis};
 pub use range::{part_query_days, scan_days};
+pub use statistics::{StatisticsRun, statistics};
+pub use table::table_rows;
 
 /// Up to this many left rows, part tables are computed for the left's key values only.
 pub const SMALL_ROWS_MAX: u64 = 5_000;
@@ -124,9 +131,14 @@ pub fn lower(requests: &[Request<'_>]) -> Result<DataflowPlan, Vec<Diagnostic>> 
     for (request, prepared) in requests.iter().zip(&prepared) {
         compute::emit(request, prepared, &rights, &mut plan);
     }
+    Ok(finished(plan))
+}
+
+/// A plan with what it reads shared, pruned and skipped.
+fn finished(mut plan: DataflowPlan) -> DataflowPlan {
     share::merge_scans(&mut plan);
     let mut plan = prune::prune(&plan);
     skip::push_down(&mut plan);
     debug_assert_eq!(plan.verify(), Ok(()));
-    Ok(plan)
+    plan
 }

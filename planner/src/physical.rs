@@ -73,6 +73,8 @@ pub enum Operator {
     Facts(Facts),
     /// Rows into a table.
     Sink(Sink),
+    /// Rows to whoever runs the plan.
+    Collect(Collect),
 }
 
 /// Rows of a table.
@@ -355,10 +357,19 @@ pub struct Sink {
     pub distinct: Vec<usize>,
     /// Input columns that rows of a partition are sorted by.
     pub sort: Vec<usize>,
-    /// The input column (string) that is the partition.
-    pub partition: usize,
+    /// The input column (string) that is the partition; `None` for a table without partitions, replaced as a whole.
+    pub partition: Option<usize>,
     /// The days written; rows of other days are dropped.
     pub days: Option<PartitionRange>,
+}
+
+/// Rows handed to whoever runs the plan, under the node's label: findings, a few per day or per table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collect {
+    /// The input.
+    pub input: NodeId,
+    /// Input columns that rows are sorted by.
+    pub sort: Vec<usize>,
 }
 
 /// A table written.
@@ -391,6 +402,7 @@ impl Operator {
             }
             Self::Facts(facts) => vec![facts.input],
             Self::Sink(sink) => vec![sink.input],
+            Self::Collect(collect) => vec![collect.input],
         }
     }
 
@@ -408,6 +420,7 @@ impl Operator {
             Self::Assemble(_) => "assemble",
             Self::Facts(_) => "facts",
             Self::Sink(_) => "sink",
+            Self::Collect(_) => "collect",
         }
     }
 }
@@ -420,7 +433,7 @@ impl DataflowPlan {
 
     /// Adds a node, or finds the equal one that is there: what is planned twice runs once.
     pub fn add(&mut self, label: impl Into<String>, schema: Schema, operator: Operator) -> NodeId {
-        let shared = !matches!(operator, Operator::Sink(_));
+        let shared = !matches!(operator, Operator::Sink(_) | Operator::Collect(_));
         let equal = |node: &&Node| node.operator == operator && node.schema == schema;
         if let Some(node) = self.nodes.iter().find(equal).filter(|_| shared) {
             return node.id;

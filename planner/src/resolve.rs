@@ -50,6 +50,15 @@ pub struct BackfillGroup {
     pub start: Partition,
 }
 
+/// A group-by by itself, whatever becomes of it: what it reads and which values it gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupFeatures {
+    /// The group-by.
+    pub group: FeatureGroup,
+    /// Its values after derivations, keys and days left out.
+    pub values: Vec<Field>,
+}
+
 /// Resolves a join with all its parts.
 pub fn resolve_join(
     join: &Join,
@@ -67,6 +76,16 @@ pub fn resolve_group_by(
 ) -> Result<Resolved<BackfillGroup>, Vec<Diagnostic>> {
     let mut problems = Problems::default();
     let value = group::resolve_backfill(group_by, catalog, &mut problems);
+    problems.finish(value)
+}
+
+/// Resolves a group-by by itself, with no regard to a backfill of its own.
+pub fn resolve_features(
+    group_by: &GroupBy,
+    catalog: &dyn Catalog,
+) -> Result<Resolved<GroupFeatures>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = group::resolve_features(group_by, catalog, &mut problems);
     problems.finish(value)
 }
 

@@ -96,11 +96,23 @@ pub fn join(left_selects: &[&str], right: &Value) -> Value {
 
 /// Runs a job in process until a day.
 pub fn run(warehouse: &Path, kind: Kind, definition: &Value, end: &str, workers: usize) -> Outcome {
+    let options = Options::until(end.parse().unwrap());
+    run_with(warehouse, kind, definition, options, workers).unwrap()
+}
+
+/// Runs a job in process with these options.
+pub fn run_with(
+    warehouse: &Path,
+    kind: Kind,
+    definition: &Value,
+    options: Options,
+    workers: usize,
+) -> job::Result<Outcome> {
     let warehouse = Warehouse::open(warehouse.to_str().unwrap()).unwrap();
     let job = Job {
         kind,
         definition: Definition::load(&definition.to_string(), Dialect::Airbnb).unwrap(),
-        options: Options::until(end.parse().unwrap()),
+        options,
     };
     let context = Context {
         warehouse: &warehouse,
@@ -109,7 +121,7 @@ pub fn run(warehouse: &Path, kind: Kind, definition: &Value, end: &str, workers:
         memory_bytes: None,
         watcher: &NoWatcher,
     };
-    job::run(&job, &context).unwrap()
+    job::run(&job, &context)
 }
 
 /// The files a reader sees of each partition, by the partition's folder, in order.

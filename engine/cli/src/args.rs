@@ -3,10 +3,14 @@
 //! Promises: every option of the reference's offline jobs is accepted. Those that only make sense on Spark are listed
 //! by [`JobOptions::ignored`], those not working yet by [`JobOptions::not_yet`]; nothing is dropped in silence.
 
+mod measure;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use unskewed_planner::time::Partition;
+
+pub(crate) use measure::{AnalyzeArgs, DriftArgs, FindingsFormat, Shown, StatsArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,6 +97,14 @@ pub(crate) enum Command {
     /// The modes and options of run.py, mapped to the jobs above; further options go to the job
     #[command(disable_version_flag = true)]
     Run(Box<RunArgs>),
+    /// Look at what a join or group-by reads and gives, and whether its sources are fit for it
+    Analyze(Box<AnalyzeArgs>),
+    /// Measure the output of a join hour by hour: nulls, rows, distributions
+    StatsSummary(Box<StatsArgs>),
+    /// Measure the logged requests of a join
+    LogSummary(Box<StatsArgs>),
+    /// Hold the statistics of two ranges of days against each other
+    Drift(Box<DriftArgs>),
     /// Print the plan of a definition: what is scanned, shared and kept
     Explain(ExplainArgs),
     /// Jobs this version does not know yet

@@ -13,6 +13,7 @@
 mod args;
 mod config;
 mod explain;
+mod findings;
 mod progress;
 mod report;
 mod run_mode;
@@ -24,11 +25,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use unskewed_connectors::clock::{Clock, SystemClock};
 use unskewed_connectors::table::Warehouse;
-use unskewed_engine::job::{self, Context, Event, Job, Kind, Options, Outcome, Watcher};
+use unskewed_engine::job::{
+    self, Context, Event, Job, Kind, MeasureOptions, Options, Outcome, Watcher,
+};
 use unskewed_planner::definition::{Definition, Dialect, Teams};
 use unskewed_planner::time::Partition;
 
-use args::{Cli, Command, Global, JobArgs, JobOptions, RunArgs};
+use args::{Cli, Command, FindingsFormat, Global, JobArgs, JobOptions, RunArgs, Shown};
 use config::{Config, LogFormat, RawConfig};
 use progress::Progress;
 use report::Failure;
@@ -71,6 +74,29 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
         Command::Join(args) => one(Kind::Join, &args, global, added),
         Command::JoinLeft(args) => one(Kind::JoinLeft, &args, global, added),
         Command::JoinFinal(args) => one(Kind::JoinFinal, &args, global, added),
+        Command::Analyze(args) => {
+            let asked = Asked::new(Kind::Analyze, &args.job);
+            asked
+                .measuring(args.options(), &args.shown)
+                .run(global, added)
+        }
+        Command::StatsSummary(args) => {
+            let asked = Asked::new(Kind::StatsSummary, &args.job);
+            asked
+                .measuring(args.options(), &args.shown)
+                .run(global, added)
+        }
+        Command::LogSummary(args) => {
+            let asked = Asked::new(Kind::LogSummary, &args.job);
+            asked
+                .measuring(args.options(), &args.shown)
+                .run(global, added)
+        }
+        Command::Drift(args) => {
+            let options = args.options().map_err(Failure::usage)?;
+            let asked = Asked::new(Kind::Drift, &args.job);
+            asked.measuring(options, &args.shown).run(global, added)
+        }
         Command::Run(_) => Err(Failure::usage("a run starts no other run")),
         Command::Explain(args) => {
             let config = configuration(global, added)?;
@@ -84,17 +110,14 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
 
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
-    const LATER: [&str; 16] = [
+    const LATER: [&str; 13] = [
         "group-by-upload",
         "group-by-streaming",
         "staging-query-backfill",
         "label-join",
         "log-flattener",
-        "stats-summary",
-        "log-summary",
         "consistency-metrics-compute",
         "compare-join-query",
-        "analyze",
         "metadata-export",
         "metadata-upload",
         "bulk-load",
@@ -102,11 +125,15 @@ fn unknown_job(words: &[String]) -> Failure {
         "serve",
         "cluster",
     ];
-    const NOW: [&str; 6] = [
+    const NOW: [&str; 10] = [
         "group-by-backfill",
         "join",
         "join-left",
         "join-final",
+        "analyze",
+        "stats-summary",
+        "log-summary",
+        "drift",
         "run",
         "explain",
     ];
@@ -124,21 +151,59 @@ fn unknown_job(words: &[String]) -> Failure {
 }
 
 fn one(kind: Kind, args: &JobArgs, global: &Global, added: &Variables) -> Result<(), Failure> {
-    let local = args.options.local_warehouse_location.as_deref();
-    let config = configuration(&with_warehouse(global, local), added)?;
-    let session = Session::start(config);
-    session.accept(&args.options.ignored(), &args.options.not_yet())?;
-    let definition = session.load(&args.conf_path)?;
-    let start = args.options.start_partition_override;
-    let end = args.end_date.unwrap_or_else(today);
-    let options = session.options(&args.options, start, end);
-    let outcome = session.run(&Job {
-        kind,
-        definition,
-        options,
-    })?;
-    session.finish(&outcome);
-    Ok(())
+    Asked::new(kind, args).run(global, added)
+}
+
+/// A job as it was typed.
+struct Asked<'a> {
+    kind: Kind,
+    args: &'a JobArgs,
+    measure: MeasureOptions,
+    shown: Shown,
+}
+
+impl<'a> Asked<'a> {
+    fn new(kind: Kind, args: &'a JobArgs) -> Self {
+        let (measure, shown) = (MeasureOptions::default(), Shown::default());
+        Self {
+            kind,
+            args,
+            measure,
+            shown,
+        }
+    }
+
+    /// The same job with what only jobs that measure are told.
+    fn measuring(self, measure: MeasureOptions, shown: &Shown) -> Self {
+        let shown = shown.clone();
+        Self {
+            measure,
+            shown,
+            ..self
+        }
+    }
+
+    fn run(self, global: &Global, added: &Variables) -> Result<(), Failure> {
+        let args = self.args;
+        let local = args.options.local_warehouse_location.as_deref();
+        let config = configuration(&with_warehouse(global, local), added)?;
+        let session = Session::start(config);
+        session.accept(&args.options.ignored(), &args.options.not_yet())?;
+        let definition = session.load(&args.conf_path)?;
+        let start = args.options.start_partition_override;
+        let end = args.end_date.unwrap_or_else(today);
+        let options = Options {
+            measure: self.measure,
+            ..session.options(&args.options, start, end)
+        };
+        let job = Job {
+            kind: self.kind,
+            definition,
+            options,
+        };
+        let outcome = session.run(&job)?;
+        session.show(&outcome, &self.shown)
+    }
 }
 
 /// The command lines of a mode of run.py, one after the other.
@@ -309,19 +374,35 @@ impl Session {
         outcome.map_err(Failure::job)
     }
 
-    fn finish(&self, outcome: &Outcome) {
+    /// Tells what a job found and did; what it found wrong is a failure.
+    fn show(&self, outcome: &Outcome, shown: &Shown) -> Result<(), Failure> {
+        let Some(findings) = &outcome.findings else {
+            self.finish(outcome, shown.format);
+            return Ok(());
+        };
+        print!("{}", findings::render(findings, shown.format));
+        self.finish(outcome, shown.format);
+        match findings.problems.as_slice() {
+            [] => Ok(()),
+            problems => Err(Failure::found(problems)),
+        }
+    }
+
+    /// The last line: on stdout, unless that is one object for programs.
+    fn finish(&self, outcome: &Outcome, format: FindingsFormat) {
         for sample in &outcome.bad_samples {
             self.progress.say("warning", &format!("bad row: {sample}"));
         }
         let took = self.clock.monotonic();
         let peak = report::peak_memory_bytes();
-        println!(
-            "{}",
-            match self.config.log {
-                LogFormat::Text => report::summary(outcome, took, peak),
-                LogFormat::Json => report::summary_json(outcome, took, peak),
-            }
-        );
+        let line = match self.config.log {
+            LogFormat::Text => report::summary(outcome, took, peak),
+            LogFormat::Json => report::summary_json(outcome, took, peak),
+        };
+        match format {
+            FindingsFormat::Text => println!("{line}"),
+            FindingsFormat::Json => eprintln!("{line}"),
+        }
     }
 }
 

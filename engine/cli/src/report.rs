@@ -20,12 +20,18 @@ impl Failure {
         Self { text, exit_code: 2 }
     }
 
+    /// What a job that measures found wrong.
+    pub(crate) fn found(problems: &[String]) -> Self {
+        let lines: Vec<String> = problems.iter().map(|p| format!("error: {p}")).collect();
+        let text = lines.join("\n");
+        Self { text, exit_code: 1 }
+    }
+
     /// Something later versions will do.
     pub(crate) fn not_yet(what: impl Into<String>) -> Self {
         let what = what.into();
         Self::usage(format!(
-            "{what} is not there yet; this version runs group-by-backfill, join, join-left, join-final, \
-             run --mode backfill|backfill-left|backfill-final and explain"
+            "{what} is not there yet; `unskewed --help` lists the jobs of this version"
         ))
     }
 
@@ -138,8 +144,8 @@ mod tests {
             rows_in: 10,
             rows_out: 4,
             bad_rows: 1,
-            bad_samples: vec![],
             partitions_written: 2,
+            ..Outcome::default()
         };
         let line = summary(&outcome, Duration::from_millis(1_250), Some(5 << 20));
         assert_eq!(

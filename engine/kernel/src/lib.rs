@@ -4,6 +4,7 @@
 
 pub mod aggregate;
 pub mod codec;
+pub mod distribution;
 pub mod error;
 pub mod eval;
 pub mod evaluate;

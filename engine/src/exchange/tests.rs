@@ -110,6 +110,7 @@ fn worker(route: &Route, batch: &Batch, row: usize, peers: usize) -> usize {
                 split % peers
             }
         }
+        Route::Together => 0,
         Route::Partition(column) => {
             let values = batch.columns[*column].as_string::<i32>();
             let value = if values.is_null(row) {
@@ -126,7 +127,12 @@ fn worker(route: &Route, batch: &Batch, row: usize, peers: usize) -> usize {
 #[test]
 fn splits_by_route() {
     let owners: Arc<[usize]> = Arc::from([1_usize, 0, 1]);
-    for route in [Route::Key, Route::Partition(3), Route::Split(owners)] {
+    for route in [
+        Route::Key,
+        Route::Partition(3),
+        Route::Split(owners),
+        Route::Together,
+    ] {
         for peers in [1_usize, 2, 4] {
             let got: Vec<_> = (0..peers)
                 .map(|_| Rc::new(RefCell::new(Vec::new())))

@@ -43,6 +43,8 @@ pub enum Error {
         part: String,
         known: String,
     },
+    #[error("{table} has no statistics of {days}")]
+    NoStatistics { table: String, days: String },
     #[error("{count} bad rows, more than the {allowed} allowed; the first: {first}")]
     TooManyBadRows {
         count: u64,
@@ -90,6 +92,9 @@ impl Error {
             Self::NoStart { .. } => Some(
                 "give --start-partition-override, or check that the source table has partitions",
             ),
+            Self::NoStatistics { .. } => {
+                Some("run stats-summary (or log-summary) up to these days first")
+            }
             Self::ColumnChanged { .. } => {
                 Some("drop or rename the existing table, so that it is computed anew")
             }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use arrow_array::RecordBatch;
 use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::lower::LeftFacts;
 use unskewed_planner::naming::PARTITION_COLUMN;
@@ -60,6 +61,11 @@ impl Executed {
         let run: Vec<RunFacts> = run.collect();
         let facts = run.iter().map(of_rows).collect();
         Facts { facts, run }
+    }
+
+    /// The rows that a node handed on, if there were any.
+    pub(super) fn take_collected(&mut self, label: &str) -> Option<RecordBatch> {
+        self.output.collected.remove(label)
     }
 
     /// The counts of the run, without what is only known after the commit.

@@ -7,11 +7,12 @@ use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
 use timely::dataflow::operators::generic::Operator;
-use unskewed_planner::physical::{Facts, Node, Sink};
+use unskewed_planner::physical::{Collect, Facts, Node, Sink};
 
 use super::{Shared, malformed, name_of};
 use crate::error::EngineError;
 use crate::exchange::{Batch, Distribute, Epoch, Route};
+use crate::stages::collect::Collector;
 use crate::stages::facts::FactCollector;
 use crate::stages::write::PartitionWriter;
 
@@ -25,7 +26,7 @@ pub(super) fn sink(
     let shared = Arc::clone(shared);
     let (id, meter) = (node.id, shared.meters.of(node.id.0));
     let mut writer = Some(PartitionWriter::new(sink, &node.schema));
-    let route = Route::Partition(sink.partition);
+    let route = sink.partition.map_or(Route::Together, Route::Partition);
     let pact = DistributorPact(move |peers| Distribute::new(route, peers));
     input.unary_frontier::<NoopBuilder<Batch>, _, _, _>(pact, &name_of(node), |_, _| {
         move |(input, frontier), _output| {
@@ -60,6 +61,41 @@ pub(super) fn sink(
                 }
                 Some(Err(error)) => shared.failure.record(error),
                 None => {}
+            }
+        }
+    });
+}
+
+/// Keeps rows for the caller, in the order of the plan's columns, on one worker.
+pub(super) fn collect(
+    input: Stream<'_, Epoch, Batch>,
+    shared: &Arc<Shared>,
+    node: &Node,
+    collect: &Collect,
+) {
+    let shared = Arc::clone(shared);
+    let (label, meter) = (node.label.clone(), shared.meters.of(node.id.0));
+    let mut collector = Some(Collector::new(collect, &node.schema));
+    let pact = DistributorPact(|peers| Distribute::new(Route::Together, peers));
+    input.unary_frontier::<NoopBuilder<Batch>, _, _, _>(pact, &name_of(node), |_, _| {
+        move |(input, frontier), _output| {
+            let Some(open) = &mut collector else {
+                return;
+            };
+            input.for_each(|_, batch| {
+                let batch = std::mem::take(batch);
+                meter.count(batch.len(), batch.bytes());
+                open.add(batch.into_changes());
+            });
+            if !frontier.is_empty() || shared.failure.is_set() {
+                return;
+            }
+            match collector.take().map(Collector::finish) {
+                Some(Ok(rows)) if rows.num_rows() > 0 => {
+                    shared.left_behind().collected.insert(label.clone(), rows);
+                }
+                Some(Err(error)) => shared.failure.record(error),
+                _ => {}
             }
         }
     });

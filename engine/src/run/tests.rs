@@ -118,7 +118,7 @@ fn sink(plan: &mut DataflowPlan, input: NodeId, name: &str, partition: usize, so
         table,
         distinct: Vec::new(),
         sort,
-        partition,
+        partition: Some(partition),
         days,
     };
     plan.add(name, columns, Operator::Sink(sink));

@@ -151,7 +151,7 @@ fn partitions_are_sorted_and_distinct() {
         },
         distinct: vec![0, 1, 2],
         sort: vec![0, 1],
-        partition: 2,
+        partition: Some(2),
         days: "2024-01-01"
             .parse()
             .ok()

@@ -29,9 +29,9 @@ const BLOCK_ROWS: usize = 1 << 16;
 pub struct PartitionWriter {
     sink: Sink,
     schema: Schema,
-    partition_column: String,
+    partition_column: Option<String>,
     batches: Vec<Vec<ArrayRef>>,
-    /// Rows by day: their batch, row and position.
+    /// Rows by day: their batch, row and position. Those of a table without partitions are under one name.
     days: BTreeMap<String, Vec<Row>>,
 }
 
@@ -47,7 +47,9 @@ impl PartitionWriter {
     /// A writer of rows of this schema.
     pub fn new(sink: &Sink, schema: &Schema) -> Self {
         Self {
-            partition_column: schema.fields[sink.partition].name.clone(),
+            partition_column: sink
+                .partition
+                .map(|column| schema.fields[column].name.clone()),
             sink: sink.clone(),
             schema: schema.clone(),
             batches: Vec::new(),
@@ -57,14 +59,15 @@ impl PartitionWriter {
 
     /// Takes in rows.
     pub fn add(&mut self, changes: Changes) -> Result<(), EngineError> {
-        let days = changes.columns[self.sink.partition].as_string::<i32>();
+        let partition = self.sink.partition.map(|column| &changes.columns[column]);
+        let days = partition.map(|column| column.as_string::<i32>());
         let batch = self.batches.len() as u32;
         let mut last: Option<(String, Vec<Row>)> = None;
         for (row, position) in changes.position.iter().enumerate() {
-            let day = if days.is_valid(row) {
-                days.value(row)
-            } else {
-                continue;
+            let day = match days {
+                Some(days) if days.is_null(row) => continue,
+                Some(days) => days.value(row),
+                None => "",
             };
             if last.as_ref().is_none_or(|(l, _)| l != day) {
                 if let Some((day, rows)) = last.take() {
@@ -98,6 +101,7 @@ impl PartitionWriter {
         let mut staged = Vec::new();
         while let Some((day, rows)) = self.days.pop_first() {
             let wanted = match (&self.sink.days, day.parse::<Partition>()) {
+                _ if self.sink.partition.is_none() => true,
                 (Some(range), Ok(day)) => range.contains(day),
                 (Some(_), Err(_)) => false,
                 (None, _) => true,
@@ -110,7 +114,8 @@ impl PartitionWriter {
             if rows.is_empty() {
                 continue;
             }
-            let key = PartitionKey::new([(self.partition_column.clone(), day)]);
+            let column = self.partition_column.clone();
+            let key = PartitionKey::new(column.map(|column| (column, day)));
             let mut writer = write.writer(&self.schema, &key, 0, options)?;
             for block in rows.chunks(BLOCK_ROWS) {
                 writer.write(&self.block(block)?)?;

@@ -131,6 +131,24 @@ impl Join {
         self.external_parts().iter().filter_map(stands_in).collect()
     }
 
+    /// The left columns that any part has as key, each once; parts that stand in for external sources offline too.
+    pub fn left_key_columns(&self) -> Vec<String> {
+        let mut keys: Vec<String> = vec![];
+        for part in self.parts().iter().chain(&self.offline_external_parts()) {
+            for (_, left) in part.right_to_left() {
+                if !keys.contains(&left) {
+                    keys.push(left);
+                }
+            }
+        }
+        keys
+    }
+
+    /// The name as a path, which is how requests and statistics name a join: `team/conf`.
+    pub fn path_name(&self) -> String {
+        self.name().replacen('.', "/", 1)
+    }
+
     /// The derivations; none when absent.
     pub fn derivations(&self) -> &[Derivation] {
         self.derivations.as_deref().unwrap_or_default()

@@ -3,8 +3,8 @@
 use crate::aggregation::AggregatePart;
 use crate::expr::Expr;
 use crate::physical::{
-    AnswerRule, Comparison, DataflowPlan, DayFilter, EvaluatorPlan, Node, NodeId, Operator,
-    Project, QueryTime, Requirement, Resolution, Scan, Sink, Snapshots,
+    AnswerRule, Arrange, Comparison, DataflowPlan, DayFilter, EvaluatorPlan, Node, NodeId,
+    Operator, Project, QueryTime, Requirement, Resolution, Scan, Sink, Snapshots,
 };
 use crate::schema::Schema;
 use crate::time::Window;
@@ -19,27 +19,7 @@ pub(super) fn of(plan: &DataflowPlan, node: &Node) -> Details {
         Operator::Scan(scan) => self::scan(node, scan),
         Operator::Project(project) => self::project(plan, node, project),
         Operator::Union { .. } => Vec::new(),
-        Operator::Arrange(arrange) => {
-            let name = |index: usize| column(plan, arrange.input, index);
-            let mut details = vec![
-                ("by", vec![joined(&arrange.keys, &name)]),
-                ("time", vec![name(arrange.time)]),
-            ];
-            let kept = arrange
-                .payload
-                .iter()
-                .zip(&node.schema.fields)
-                .map(|(column, field)| match name(*column) {
-                    same if same == field.name => same,
-                    other => format!("{other} as {}", field.name),
-                });
-            push(
-                &mut details,
-                "keeps",
-                vec![kept.collect::<Vec<_>>().join(", ")],
-            );
-            details
-        }
+        Operator::Arrange(arrange) => self::arrange(plan, node, arrange),
         Operator::Queries(queries) => {
             let name = |index: usize| column(plan, queries.left, index);
             let time = match queries.time {
@@ -84,6 +64,16 @@ pub(super) fn of(plan: &DataflowPlan, node: &Node) -> Details {
             details
         }
         Operator::Sink(sink) => self::sink(plan, sink),
+        Operator::Collect(collect) => {
+            let name = |index: usize| column(plan, collect.input, index);
+            let mut details = vec![("hands on", vec!["rows to the job".into()])];
+            push(
+                &mut details,
+                "sorted by",
+                vec![joined(&collect.sort, &name)],
+            );
+            details
+        }
     }
 }
 
@@ -204,15 +194,35 @@ fn snapshots(plan: &DataflowPlan, node: &Node, snapshots: &Snapshots) -> Details
     details
 }
 
+fn arrange(plan: &DataflowPlan, node: &Node, arrange: &Arrange) -> Details {
+    let name = |index: usize| column(plan, arrange.input, index);
+    let mut details = vec![
+        ("by", vec![joined(&arrange.keys, &name)]),
+        ("time", vec![name(arrange.time)]),
+    ];
+    let kept = arrange
+        .payload
+        .iter()
+        .zip(&node.schema.fields)
+        .map(|(column, field)| match name(*column) {
+            same if same == field.name => same,
+            other => format!("{other} as {}", field.name),
+        });
+    push(
+        &mut details,
+        "keeps",
+        vec![kept.collect::<Vec<_>>().join(", ")],
+    );
+    details
+}
+
 fn sink(plan: &DataflowPlan, sink: &Sink) -> Details {
     let name = |index: usize| column(plan, sink.input, index);
-    let mut details = vec![
-        (
-            "table",
-            vec![format!("{} ({})", sink.table.name, sink.table.kind)],
-        ),
-        ("partition", vec![name(sink.partition)]),
-    ];
+    let mut details = vec![(
+        "table",
+        vec![format!("{} ({})", sink.table.name, sink.table.kind)],
+    )];
+    details.extend(sink.partition.map(|index| ("partition", vec![name(index)])));
     details.extend(sink.days.map(|days| ("days", vec![days.to_string()])));
     push(
         &mut details,

@@ -36,6 +36,7 @@ mod json;
 mod lambda;
 mod map;
 mod math;
+mod measures;
 mod misc;
 mod string;
 mod structs;
@@ -150,6 +151,7 @@ static CATALOGUE: LazyLock<Vec<Function>> = LazyLock::new(|| {
         lambda::functions(),
         map::functions(),
         math::functions(),
+        measures::functions(),
         misc::functions(),
         string::functions(),
         structs::functions(),

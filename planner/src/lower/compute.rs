@@ -115,7 +115,7 @@ fn emit_sink(run: &JoinRun<'_>, input: NodeId, schema: &Schema, plan: &mut Dataf
         },
         distinct: Vec::new(),
         sort: by.filter_map(|index| position(left_name(index))).collect(),
-        partition: position(PARTITION_COLUMN).expect("resolution keeps the day"),
+        partition: Some(position(PARTITION_COLUMN).expect("resolution keeps the day")),
         days: Some(run.days),
     };
     plan.add(

@@ -417,7 +417,7 @@ fn emit_sink(
             .iter()
             .filter_map(|key| position(&key.name))
             .collect(),
-        partition: position(PARTITION_COLUMN).expect("derivations keep the day"),
+        partition: Some(position(PARTITION_COLUMN).expect("derivations keep the day")),
         days: Some(days),
     };
     plan.add(

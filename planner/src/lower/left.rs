@@ -206,7 +206,7 @@ pub(super) fn emit_table(join: &FeatureJoin, left: LeftRows, plan: &mut Dataflow
         },
         distinct: Vec::new(),
         sort,
-        partition: join.left.day,
+        partition: Some(join.left.day),
         days: None,
     };
     plan.add(label, schema, Operator::Sink(sink));

@@ -525,7 +525,7 @@ impl Emitter<'_> {
             },
             distinct,
             sort,
-            partition,
+            partition: Some(partition),
             days: None,
         };
         plan.add(

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use crate::aggregation::AggregatePart;
 use crate::expr::{Expr, Generator};
 use crate::physical::{
-    Arrange, AsOf, Assemble, Attach, DataflowPlan, EvaluatorPlan, Facts, Node, NodeId, Operator,
-    Project, Queries, QueryTime, Requirement, Sink, Snapshots,
+    Arrange, AsOf, Assemble, Attach, Collect, DataflowPlan, EvaluatorPlan, Facts, Node, NodeId,
+    Operator, Project, Queries, QueryTime, Requirement, Sink, Snapshots,
 };
 use crate::schema::Schema;
 
@@ -55,7 +55,10 @@ fn needed(plan: &DataflowPlan) -> (Needed, Vec<bool>) {
 
 fn visit(plan: &DataflowPlan, node: &Node, needed: &mut Needed, live: &mut [bool]) {
     let id = node.id.0;
-    let wanted_always = matches!(node.operator, Operator::Sink(_) | Operator::Facts(_));
+    let wanted_always = matches!(
+        node.operator,
+        Operator::Sink(_) | Operator::Collect(_) | Operator::Facts(_)
+    );
     if !wanted_always && !live[id] {
         return;
     }
@@ -150,7 +153,9 @@ fn reads(plan: &DataflowPlan, node: &Node, own: &[usize]) -> Vec<(NodeId, BTreeS
             columns.insert(facts.day);
             vec![(facts.input, columns)]
         }
-        Operator::Sink(sink) => vec![(sink.input, own.iter().copied().collect())],
+        Operator::Sink(Sink { input, .. }) | Operator::Collect(Collect { input, .. }) => {
+            vec![(*input, own.iter().copied().collect())]
+        }
     }
 }
 
@@ -354,8 +359,12 @@ impl Rebuild<'_> {
                 input: self.id(sink.input),
                 distinct: self.all_at(sink.input, &sink.distinct),
                 sort: self.all_at(sink.input, &sink.sort),
-                partition: self.at(sink.input, sink.partition),
+                partition: sink.partition.map(|column| self.at(sink.input, column)),
                 ..sink.clone()
+            }),
+            Operator::Collect(collect) => Operator::Collect(Collect {
+                input: self.id(collect.input),
+                sort: self.all_at(collect.input, &collect.sort),
             }),
         }
     }

@@ -64,6 +64,14 @@ impl DataflowPlan {
                 in_range(input, &facts.time.into_iter().collect::<Vec<_>>())
             }
             Operator::Sink(sink) => self.verify_sink(node, sink),
+            Operator::Collect(collect) => {
+                let input = &self.node(collect.input).schema;
+                hold(
+                    *input == node.schema,
+                    "it hands on other columns than it reads",
+                )?;
+                in_range(input, &collect.sort)
+            }
         }
     }
 
@@ -132,7 +140,7 @@ impl DataflowPlan {
         )?;
         in_range(input, &sink.distinct)?;
         in_range(input, &sink.sort)?;
-        in_range(input, &[sink.partition])
+        in_range(input, &sink.partition.into_iter().collect::<Vec<_>>())
     }
 
     fn verify_project(&self, node: &Node, project: &Project) -> Result<(), String> {

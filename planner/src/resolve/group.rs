@@ -4,6 +4,7 @@ use crate::aggregation::{AggregatePart, expand};
 use crate::catalog::Catalog;
 use crate::definition::{Accuracy, DataModel, GroupBy, Source};
 use crate::diagnostic::Diagnostic;
+use crate::expr::Expr;
 use crate::logical::{DayRule, DerivationText, FeatureGroup, RowSource};
 use crate::naming::{self, MUTATION_TIME_COLUMN, RESERVED_COLUMNS, REVERSAL_COLUMN, TIME_COLUMN};
 use crate::schema::{DataType, Field, Schema};
@@ -11,7 +12,7 @@ use crate::time::Window;
 
 use super::derive::{self, Projection};
 use super::source::{self, Request, fill, same_named};
-use super::{BackfillGroup, Problems, bind};
+use super::{BackfillGroup, GroupFeatures, Problems, bind};
 
 /// The path of a field inside an object that may be the whole file.
 pub(super) fn at(path: &str, field: &str) -> String {
@@ -52,15 +53,7 @@ pub(super) fn resolve_backfill(
         check_incremental(group_by, &group, problems);
     }
     let base = base_schema(&group, false);
-    let output = match &group.derivations[..] {
-        [] => Some(derive::identity(&base)),
-        derivations => derive::project(Projection {
-            derivations,
-            base: &base,
-            ensured: &ensured_keys(&group),
-            problems,
-        }),
-    }?;
+    let output = output(&group, &base, problems)?;
     Some(BackfillGroup {
         table: table?,
         base,
@@ -68,6 +61,43 @@ pub(super) fn resolve_backfill(
         start: start?,
         group,
     })
+}
+
+/// The columns of the base, or what derivations make of them.
+fn output(
+    group: &FeatureGroup,
+    base: &Schema,
+    problems: &mut Problems,
+) -> Option<Vec<(Field, Expr)>> {
+    match &group.derivations[..] {
+        [] => Some(derive::identity(base)),
+        derivations => derive::project(Projection {
+            derivations,
+            base,
+            ensured: &ensured_keys(group),
+            problems,
+        }),
+    }
+}
+
+/// A group-by by itself.
+pub(super) fn resolve_features(
+    group_by: &GroupBy,
+    catalog: &dyn Catalog,
+    problems: &mut Problems,
+) -> Option<GroupFeatures> {
+    let group = resolve(group_by, "", catalog, problems)?;
+    let base = base_schema(&group, group.accuracy == Accuracy::Temporal);
+    let derived = output(&group, &base, problems)?;
+    let values = match group.derivations[..] {
+        [] => group.values.clone(),
+        _ => {
+            let kept = ensured_keys(&group);
+            let fields = derived.into_iter().map(|(field, _)| field);
+            fields.filter(|field| !kept.contains(&field.name)).collect()
+        }
+    };
+    Some(GroupFeatures { group, values })
 }
 
 fn check_incremental(group_by: &GroupBy, group: &FeatureGroup, problems: &mut Problems) {

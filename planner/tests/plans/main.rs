@@ -183,7 +183,7 @@ fn check_well_formed(name: &str, plan: &DataflowPlan) {
         for input in node.operator.inputs() {
             assert!(input < node.id, "{name}: {:?} reads a later node", node.id);
         }
-        let ends = ["sink", "facts"].contains(&node.operator.name());
+        let ends = ["sink", "collect", "facts"].contains(&node.operator.name());
         assert!(
             ends || plan.user_count(node.id) > 0,
             "{name}: {:?} has no user",

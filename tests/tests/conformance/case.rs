@@ -149,6 +149,8 @@ fn run_job(
         "join" => Kind::Join,
         "join-left" => Kind::JoinLeft,
         "join-final" => Kind::JoinFinal,
+        "analyze" => Kind::Analyze,
+        "stats-summary" => Kind::StatsSummary,
         other => return Err(format!("no job {other}")),
     };
     let path = case.join(step["conf"].as_str().unwrap());
@@ -205,6 +207,12 @@ fn options(words: &[&str]) -> Options {
             "--step-days" => options.step_days = words.next().unwrap().parse().unwrap(),
             "--run-first-hole" => options.run_first_hole = true,
             "--use-cached-left" => options.use_cached_left = true,
+            "--start-date" => {
+                options.measure.start = Some(words.next().unwrap().parse().unwrap());
+            }
+            "--sample" => options.measure.sample = words.next().unwrap().parse().unwrap(),
+            "--export-schema" => options.measure.export_schema = true,
+            "--skip-table-permission-check" => {}
             "--selected-join-parts" => {
                 while let Some(part) = words.next_if(|word| !word.starts_with("--")) {
                     options.selected_parts.push(part.into());

@@ -214,6 +214,7 @@ macro_rules! cases {
 }
 
 cases! {
+    analyzer_schema
     gb_cumulative
     gb_days_absent
     gb_derivations

@@ -186,7 +186,24 @@ impl Kll {
         bytes
     }
 
-    #[cfg(test)]
+    /// How many values were seen.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The share of values below each of these.
+    pub(crate) fn ranks(&self, points: &[f32]) -> Vec<f64> {
+        let below = |point: &f32| {
+            let of_level = |(level, values): (usize, &Vec<f32>)| {
+                let count = values.iter().filter(|value| *value < point).count() as u64;
+                count << level
+            };
+            let weight: u64 = self.levels.iter().enumerate().map(of_level).sum();
+            weight as f64 / self.count as f64
+        };
+        points.iter().map(below).collect()
+    }
+
     /// Reads Apache's compact form; `None` when the bytes are something else.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let u16_at = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));

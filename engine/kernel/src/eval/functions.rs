@@ -35,6 +35,7 @@ mod json;
 mod lambda;
 mod map;
 mod math;
+mod measures;
 mod misc;
 mod string;
 mod structs;
@@ -63,6 +64,7 @@ static LIBRARY: LazyLock<BTreeMap<&'static str, Evaluator>> = LazyLock::new(|| {
         lambda::functions(),
         map::functions(),
         math::functions(),
+        measures::functions(),
         misc::functions(),
         string::functions(),
         structs::functions(),
