@@ -4,7 +4,8 @@
 //! not fall below [`FLOOR`]. What is not supported must be a clean error. `SQL_ONLY=cast` (a
 //! category), `SQL_ONLY=cast-12ab` (an id) or `SQL_ONLY='+ INTERVAL'` (a part of the text) runs
 //! those records only and prints each that does not pass: `SQL_ONLY=… cargo test -p unskewed-kernel
-//! --test spark_sql -- --nocapture`.
+//! --test spark_sql -- --nocapture`. `SQL_FILE=/a/path.jsonl` takes the records from elsewhere, to
+//! try more of them before they are added to `more.jsonl`.
 #![allow(
     clippy::print_stdout,
     reason = "a report for who asks with --nocapture"
@@ -26,6 +27,9 @@ mod codec;
 /// Answers known to differ, each with the reason. Aim: none.
 const DIFFERENT: &[(&str, &str)] = &[];
 
+/// The tables of Spark's answers.
+const FILES: [&str; 3] = ["expressions.jsonl", "where.jsonl", "more.jsonl"];
+
 /// The least share of equal answers, in percent.
 const FLOOR: f64 = 99.2;
 
@@ -42,6 +46,7 @@ enum Outcome {
     Different(String),
 }
 
+/// The records of a file of `tests/sql`, or of any absolute path.
 fn lines(name: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/sql")
@@ -239,13 +244,15 @@ struct Count {
 #[test]
 fn answers_are_those_of_spark() {
     let only = std::env::var("SQL_ONLY").ok();
+    let other = std::env::var("SQL_FILE").ok();
+    let files = match &other {
+        Some(path) => vec![path.as_str()],
+        None => FILES.to_vec(),
+    };
     let judge = Judge::new();
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     let mut differing = Vec::new();
-    for record in lines("expressions.jsonl")
-        .iter()
-        .chain(&lines("where.jsonl"))
-    {
+    for record in files.into_iter().flat_map(lines) {
         let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
         let (id, category) = (text("id"), text("category"));
         let written = format!("{}{}", text("expr"), text("where"));
@@ -257,7 +264,7 @@ fn answers_are_those_of_spark() {
             continue;
         }
         let count = counts.entry(category).or_default();
-        let (word, message) = match judge.judge(record) {
+        let (word, message) = match judge.judge(&record) {
             Outcome::Equal => {
                 count.equal += 1;
                 continue;
@@ -274,11 +281,11 @@ fn answers_are_those_of_spark() {
                 ("DIFFERENT", message)
             }
         };
-        if only.is_some() {
+        if only.is_some() || other.is_some() {
             println!("{word} {id} {written}\n    {message}");
         }
     }
-    report(&counts, &differing, only.is_none());
+    report(&counts, &differing, only.is_none() && other.is_none());
 }
 
 fn report(counts: &BTreeMap<String, Count>, differing: &[String], judge: bool) {

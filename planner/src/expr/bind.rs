@@ -293,8 +293,10 @@ impl<'a> Binder<'a> {
 
     /// Binds a lambda whose parameters have these types.
     pub(crate) fn lambda(&mut self, node: &Node, types: &[DataType]) -> Result<Expr, Problem> {
-        let NodeKind::Lambda { parameters, body } = &node.kind else {
-            return Err(Problem::new(node.span, "expected a lambda: x -> …"));
+        // What is no lambda stands for one that looks at none of its parameters.
+        let (parameters, body) = match &node.kind {
+            NodeKind::Lambda { parameters, body } => (parameters.as_slice(), &**body),
+            _ => (&[][..], node),
         };
         if parameters.len() > types.len() {
             let message = format!("the lambda takes at most {} parameters", types.len());

@@ -11,6 +11,8 @@ pub enum Takes {
     Any,
     /// Exactly this type, by implicit cast.
     Type(DataType),
+    /// Exactly this type and nothing cast to it, but for a null.
+    Only(DataType),
     /// Any number; a string becomes a double.
     Numeric,
     /// Any integer type; strings are refused.
@@ -36,7 +38,7 @@ impl Takes {
     fn accepts(&self, data_type: &DataType) -> bool {
         match self {
             Self::Any => true,
-            Self::Type(wanted) => wanted == data_type,
+            Self::Type(wanted) | Self::Only(wanted) => wanted == data_type,
             Self::Numeric => is_numeric(data_type),
             Self::Integral => is_integral(data_type),
             Self::Decimal => matches!(data_type, DataType::Decimal(..)),
@@ -59,6 +61,7 @@ impl Takes {
         match self {
             Self::Any => Some(from.clone()),
             Self::Type(wanted) => implicit_cast(from, wanted),
+            Self::Only(wanted) => (*from == DataType::Null).then(|| wanted.clone()),
             Self::Numeric => match from {
                 DataType::Null | DataType::String => Some(DataType::Double),
                 _ => None,
@@ -89,7 +92,7 @@ impl Takes {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Any => "any value".into(),
-            Self::Type(wanted) => wanted.to_string(),
+            Self::Type(wanted) | Self::Only(wanted) => wanted.to_string(),
             Self::Numeric => "a number".into(),
             Self::Integral => "an integer".into(),
             Self::Decimal => "a decimal".into(),
@@ -306,9 +309,20 @@ pub(crate) fn comparison_type(a: &DataType, b: &DataType) -> Option<DataType> {
         (String, String) => None,
         (String, Null) | (Null, String) => Some(String),
         (String, Decimal(..)) | (Decimal(..), String) => Some(Double),
-        (String, other) | (other, String) if is_atomic(other) => Some(other.clone()),
+        // Of which interval a text would be, it does not say.
+        (String, other) | (other, String) if is_atomic(other) && !is_interval(other) => {
+            Some(other.clone())
+        }
         _ => None,
     }
+}
+
+/// True for the intervals that columns can hold.
+fn is_interval(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::DayTimeInterval(..) | DataType::YearMonthInterval(..)
+    )
 }
 
 /// True if values can be compared and sorted.

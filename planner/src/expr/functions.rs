@@ -122,6 +122,11 @@ fn string() -> Takes {
     Takes::Type(DataType::String)
 }
 
+/// A string and nothing that could be cast to one.
+fn only_string() -> Takes {
+    Takes::Only(DataType::String)
+}
+
 fn int() -> Takes {
     Takes::Type(DataType::Int)
 }

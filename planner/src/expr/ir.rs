@@ -3,6 +3,7 @@
 //! Promises: every node's type is Spark's; every argument already has the type its function wants, by an explicit
 //! [`ExprKind::Cast`] where the text had none. Never holds an unresolved name.
 
+use super::coerce::is_integral;
 use crate::schema::{DataType, Field};
 
 /// A typed expression.
@@ -83,6 +84,16 @@ pub enum Literal {
     },
 }
 
+/// True if an integer type holds the value.
+fn fits(value: i64, data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Byte => i8::try_from(value).is_ok(),
+        DataType::Short => i16::try_from(value).is_ok(),
+        DataType::Int => i32::try_from(value).is_ok(),
+        _ => true,
+    }
+}
+
 impl Expr {
     /// An expression of this type and form.
     pub fn new(data_type: DataType, kind: ExprKind) -> Self {
@@ -115,7 +126,7 @@ impl Expr {
         )
     }
 
-    /// This expression as `to`: itself if it has the type, a retyped null, or a cast.
+    /// This expression as `to`: itself if it has the type, a retyped constant if that is all it takes, or a cast.
     #[must_use]
     pub fn cast(self, to: &DataType) -> Self {
         if self.data_type == *to {
@@ -123,6 +134,13 @@ impl Expr {
         }
         if self.kind == ExprKind::Literal(Literal::Null) {
             return Self::null(to.clone());
+        }
+        if let ExprKind::Literal(Literal::Integer(value)) = self.kind
+            && is_integral(&self.data_type)
+            && is_integral(to)
+            && fits(value, to)
+        {
+            return Self::literal(Literal::Integer(value), to.clone());
         }
         Self::new(to.clone(), ExprKind::Cast(Box::new(self)))
     }

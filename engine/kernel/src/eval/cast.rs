@@ -84,7 +84,26 @@ pub(crate) fn try_cast(
         (_, DataType::Byte | DataType::Short | DataType::Int | DataType::Long) => {
             numeric::to_integer_strictly(array, from, to)
         }
+        (_, DataType::DayTimeInterval(..) | DataType::YearMonthInterval(..)) => {
+            one_by_one(array, from, to)
+        }
+        (DataType::Float | DataType::Double, DataType::Timestamp) => {
+            temporal::seconds_in_range(array, from)
+        }
         _ => cast(array, from, to),
+    }
+}
+
+/// What cannot be cast is null where [`cast`] would fail.
+fn one_by_one(array: &ArrayRef, from: &DataType, to: &DataType) -> Result<ArrayRef, KernelError> {
+    let one = |row| {
+        cast(&array.slice(row, 1), from, to).unwrap_or_else(|_| new_null_array(&to.to_arrow(), 1))
+    };
+    let rows: Vec<ArrayRef> = (0..array.len()).map(one).collect();
+    let rows: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
+    match rows.is_empty() {
+        true => Ok(new_null_array(&to.to_arrow(), 0)),
+        false => Ok(arrow_select::concat::concat(&rows)?),
     }
 }
 

@@ -79,12 +79,12 @@ pub(crate) fn integral_quotient(a: Number, b: Number) -> Option<i64> {
     Some(i64::from_le_bytes(low))
 }
 
-/// The quotient at the result's type; the reference cuts it at 38 digits after the point before it rounds.
+/// The quotient at the result's type, rounded half up once.
 pub(crate) fn divide(a: Number, b: Number, precision: u8, scale: i32) -> Option<i128> {
     if b.value == i256::ZERO {
         return None;
     }
-    let wanted = (scale + 1).min(38);
+    let wanted = scale + 1;
     // a / b at scale `wanted` is a.value * 10^shift / b.value.
     let shift = wanted - a.scale + b.scale;
     let mut quotient = a.value.wrapping_div(b.value);

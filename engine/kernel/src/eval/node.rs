@@ -96,7 +96,7 @@ impl Node {
         };
         Ok(Self {
             data_type: expr.data_type.clone(),
-            can_fail: can_fail(&kind),
+            can_fail: can_fail(&kind, &expr.data_type),
             kind,
             reads: reads(expr),
         })
@@ -346,21 +346,23 @@ const TOTAL: [&str; 27] = [
 /// Arithmetic that wraps or is null, but for intervals.
 const TOTAL_OF_NUMBERS: [&str; 11] = ["+", "-", "*", "/", "%", "div", "pmod", "&", "|", "^", "~"];
 
-fn can_fail(kind: &NodeKind) -> bool {
-    let numeric = |node: &Node| {
-        !matches!(
-            node.data_type,
-            DataType::DayTimeInterval(..)
-                | DataType::YearMonthInterval(..)
-                | DataType::CalendarInterval
-        )
-    };
+fn is_interval(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::DayTimeInterval(..)
+            | DataType::YearMonthInterval(..)
+            | DataType::CalendarInterval
+    )
+}
+
+fn can_fail(kind: &NodeKind, data_type: &DataType) -> bool {
+    let numeric = |node: &Node| !is_interval(&node.data_type);
     match kind {
         NodeKind::Column(_) | NodeKind::Variable(_) | NodeKind::Literal(_) => false,
         NodeKind::Field { input, .. } => input.can_fail,
         NodeKind::Cast(input) => {
             let risky = matches!(input.data_type, DataType::Date | DataType::Binary);
-            input.can_fail || risky || !is_flat(&input.data_type)
+            input.can_fail || risky || !is_flat(&input.data_type) || is_interval(data_type)
         }
         NodeKind::Call {
             function,

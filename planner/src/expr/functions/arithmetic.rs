@@ -85,6 +85,12 @@ fn binary_as(mut call: Call<'_, '_>, operator: &str, function: &'static str) -> 
     let Some(common) = tightest(&left, &right) else {
         return mismatch(&call, operator);
     };
+    // A quotient has the type of its dividend, and one of no type is a double.
+    if operator == "/" && left == DataType::Null && decimal(&right) {
+        call.cast(0, &DataType::Double);
+        call.cast(1, &DataType::Double);
+        return call.returns(DataType::Double);
+    }
     let common = match operator {
         "/" if is_numeric(&common) && !decimal(&common) || common == DataType::Null => {
             DataType::Double

@@ -2,7 +2,7 @@
 
 use super::{ANY, Call, Function, Takes, Typed, int};
 use crate::expr::ast::NodeKind;
-use crate::expr::coerce::{is_integral, tightest, wider_without_strings};
+use crate::expr::coerce::{is_integral, tightest};
 use crate::expr::ir::{Expr, Literal};
 use crate::schema::{DataType, Field};
 
@@ -20,14 +20,17 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         Function::custom(&["sort_array"], 1..=2, sort_array),
         Function::custom(&["array_contains"], 2..=2, contains),
-        Function::custom(&["array_position"], 2..=2, |call| {
-            found(call, DataType::Long)
+        Function::custom(&["array_position"], 2..=2, |mut call| {
+            let common = meet_tightly(&mut call, 1)?;
+            call.orderable(&common)?;
+            call.returns(DataType::Long)
         }),
-        Function::custom(&["array_remove"], 2..=2, with_value),
-        Function::custom(&["array_append"], 2..=2, with_value),
-        Function::custom(&["array_prepend"], 2..=2, with_value),
+        Function::custom(&["array_remove"], 2..=2, extended),
+        Function::custom(&["array_append"], 2..=2, extended),
+        Function::custom(&["array_prepend"], 2..=2, extended),
         Function::custom(&["array_insert"], 3..=3, insert),
-        Function::custom(&["array_distinct"], 1..=1, |call| {
+        Function::custom(&["array_distinct"], 1..=1, |mut call| {
+            call.take(0, &Takes::Array)?;
             call.orderable(&call.element(0)?)?;
             same_array(call)
         }),
@@ -41,7 +44,7 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         Function::custom(&["array_join"], 2..=3, join),
         Function::custom(&["array_repeat"], 2..=2, |mut call| {
-            call.take(1, &int())?;
+            call.take(1, &Takes::Only(DataType::Int))?;
             let returns = DataType::array(call.data_type(0).clone());
             call.returns(returns)
         }),
@@ -50,7 +53,8 @@ pub(super) fn functions() -> Vec<Function> {
         Function::custom(&["sequence"], 2..=3, sequence),
     ];
     for name in [&["array_min"], &["array_max"]] {
-        all.push(Function::custom(name, 1..=1, |call| {
+        all.push(Function::custom(name, 1..=1, |mut call| {
+            call.take(0, &Takes::Array)?;
             let element = call.element(0)?;
             call.orderable(&element)?;
             call.returns(element)
@@ -65,24 +69,23 @@ fn array(mut call: Call<'_, '_>) -> Typed {
 }
 
 /// Answers with the type of the first argument, which must be an array.
-fn same_array(call: Call<'_, '_>) -> Typed {
+fn same_array(mut call: Call<'_, '_>) -> Typed {
+    call.take(0, &Takes::Array)?;
     let returns = DataType::array(call.element(0)?);
     call.returns(returns)
 }
 
 fn get(mut call: Call<'_, '_>) -> Typed {
-    call.take(0, &Takes::Array)?;
+    let element = call.element(0)?;
     call.take(1, &Takes::Integral)?;
     call.cast(1, &DataType::Long);
     call.function = "array item";
-    let element = call.element(0)?;
     call.returns(element)
 }
 
 fn element_at(mut call: Call<'_, '_>) -> Typed {
     if let DataType::Map(key, value) = call.data_type(0).clone() {
-        let common = wider_without_strings(&key, call.data_type(1));
-        let Some(common) = common else {
+        let Some(common) = tightest(&key, call.data_type(1)) else {
             let message = format!("the map's key is {key}, this is {}", call.data_type(1));
             return call.fail(message);
         };
@@ -103,6 +106,7 @@ fn element_at(mut call: Call<'_, '_>) -> Typed {
 }
 
 fn sort_array(mut call: Call<'_, '_>) -> Typed {
+    call.take(0, &Takes::Array)?;
     call.orderable(&call.element(0)?)?;
     if call.len() == 1 {
         let ascending = Expr::literal(Literal::Boolean(true), DataType::Boolean);
@@ -114,36 +118,40 @@ fn sort_array(mut call: Call<'_, '_>) -> Typed {
     }
 }
 
-fn contains(call: Call<'_, '_>) -> Typed {
+fn contains(mut call: Call<'_, '_>) -> Typed {
     if *call.data_type(0) == DataType::Null || *call.data_type(1) == DataType::Null {
         return call.fail("array_contains cannot look for a bare null");
     }
-    found(call, DataType::Boolean)
-}
-
-fn found(mut call: Call<'_, '_>, returns: DataType) -> Typed {
     let common = call.element_and_value(0, 1)?;
     call.orderable(&common)?;
-    call.returns(returns)
+    call.returns(DataType::Boolean)
 }
 
-fn with_value(mut call: Call<'_, '_>) -> Typed {
-    let common = call.element_and_value(0, 1)?;
+/// Brings an array's elements and a value to the tightest type that holds both.
+fn meet_tightly(call: &mut Call<'_, '_>, value: usize) -> Result<DataType, crate::expr::Problem> {
+    let common = tightest(&call.element(0)?, call.data_type(value));
+    call.meet(0, value, common)
+}
+
+fn extended(mut call: Call<'_, '_>) -> Typed {
+    let common = meet_tightly(&mut call, 1)?;
     call.returns(DataType::array(common))
 }
 
 fn insert(mut call: Call<'_, '_>) -> Typed {
-    call.take(1, &int())?;
-    let common = call.element_and_value(0, 2)?;
+    if *call.data_type(1) == DataType::Long || !is_integral(call.data_type(1)) {
+        let message = format!("the position must be an int, this is {}", call.data_type(1));
+        return call.fail(message);
+    }
+    call.cast(1, &DataType::Int);
+    let common = meet_tightly(&mut call, 2)?;
     call.returns(DataType::array(common))
 }
 
 /// Brings two arrays to one type.
 fn meet_arrays(call: &mut Call<'_, '_>) -> Result<DataType, crate::expr::Problem> {
-    call.take(0, &Takes::Array)?;
-    call.take(1, &Takes::Array)?;
     let (left, right) = (call.element(0)?, call.element(1)?);
-    let Some(common) = wider_without_strings(&left, &right) else {
+    let Some(common) = tightest(&left, &right) else {
         return call.fail(format!(
             "arrays of {left} and of {right} have no common type"
         ));
@@ -162,7 +170,7 @@ fn two_arrays(mut call: Call<'_, '_>) -> Typed {
 
 fn join(mut call: Call<'_, '_>) -> Typed {
     call.take(0, &Takes::Type(DataType::array(DataType::String)))?;
-    call.take_rest(1, &Takes::Type(DataType::String))?;
+    call.take_rest(1, &Takes::Only(DataType::String))?;
     call.returns(DataType::String)
 }
 

@@ -2,13 +2,13 @@
 
 use super::{ANY, Call, Function, Takes, Typed};
 use crate::expr::bind::make_case;
-use crate::expr::coerce::is_orderable;
+use crate::expr::coerce::{is_orderable, wider_without_strings};
 use crate::expr::ir::Expr;
 use crate::schema::DataType;
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::rewrite(&["if", "iff"], 3..=3, if_else),
+        Function::rewrite(&["if"], 3..=3, if_else),
         Function::custom(&["coalesce"], 1..=ANY, coalesce),
         Function::rewrite(&["nvl", "ifnull"], 2..=2, as_coalesce),
         Function::rewrite(&["nvl2"], 3..=3, nvl2),
@@ -76,8 +76,22 @@ fn nanvl(mut call: Call<'_, '_>) -> Typed {
     call.returns(common)
 }
 
+/// No number becomes a string to be compared with one.
 fn extreme(mut call: Call<'_, '_>) -> Typed {
-    let common = call.same_type(0..call.len())?;
+    let types = call.arguments.iter().map(|a| &a.data_type);
+    let meet = |met: DataType, next| wider_without_strings(&met, next);
+    let Some(common) = types.clone().try_fold(DataType::Null, meet) else {
+        let names: Vec<String> = types.map(ToString::to_string).collect();
+        let message = format!(
+            "{} needs values of one type, not {}",
+            call.name,
+            names.join(", ")
+        );
+        return call.fail(message);
+    };
+    for index in 0..call.len() {
+        call.cast(index, &common);
+    }
     if !is_orderable(&common) {
         return call.fail(format!("values of {common} cannot be compared"));
     }

@@ -87,7 +87,7 @@ fn timestamp_only() -> Takes {
 
 fn conversions() -> Vec<Function> {
     let shift = |names| Function::new(names, [timestamp_only(), string()], DataType::Timestamp);
-    let since = |names| Function::new(names, [timestamp_only()], DataType::Long);
+    let since = |names| Function::new(names, [Takes::Only(DataType::Timestamp)], DataType::Long);
     vec![
         Function::new(
             &["date_format"],
@@ -115,7 +115,7 @@ fn conversions() -> Vec<Function> {
         since(&["unix_seconds"]),
         since(&["unix_millis"]),
         since(&["unix_micros"]),
-        Function::new(&["unix_date"], [date()], DataType::Int),
+        Function::new(&["unix_date"], [Takes::Only(DataType::Date)], DataType::Int),
         Function::new(&["date_from_unix_date"], [int()], DataType::Date),
         Function::custom(&["timestamp_seconds"], 1..=1, timestamp_seconds),
         Function::custom(&["timestamp_millis"], 1..=1, timestamp_of_integer),

@@ -99,6 +99,9 @@ fn subtract(left: Expr, right: Expr) -> Option<Expr> {
         return shift(left, Expr::call("negative", vec![right], data_type));
     }
     if is_timestamp(&left.data_type) || is_timestamp(&right.data_type) {
+        if left.data_type == DataType::String || right.data_type == DataType::String {
+            return None;
+        }
         let left = implicit(left, &DataType::Timestamp)?;
         let right = implicit(right, &DataType::Timestamp)?;
         let returns = DataType::DayTimeInterval(Day, Second);

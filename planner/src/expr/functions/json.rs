@@ -1,17 +1,21 @@
 //! JSON and CSV.
 
-use super::{Call, Function, Typed, string};
+use super::{Call, Function, Typed, only_string, string};
 use crate::expr::ir::{Expr, ExprKind};
 use crate::expr::parse_type::parse_schema;
 use crate::schema::DataType;
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::new(&["get_json_object"], [string(), string()], DataType::String),
-        Function::new(&["json_array_length"], [string()], DataType::Int),
+        Function::new(
+            &["get_json_object"],
+            [only_string(), only_string()],
+            DataType::String,
+        ),
+        Function::new(&["json_array_length"], [only_string()], DataType::Int),
         Function::new(
             &["json_object_keys"],
-            [string()],
+            [only_string()],
             DataType::array(DataType::String),
         ),
         Function::custom(&["from_json"], 2..=3, from_json),
@@ -54,7 +58,7 @@ fn schema(call: &mut Call<'_, '_>) -> Result<DataType, super::Problem> {
 }
 
 fn from_json(mut call: Call<'_, '_>) -> Typed {
-    call.take(0, &string())?;
+    call.take(0, &only_string())?;
     let data_type = schema(&mut call)?;
     if !matches!(
         data_type,
@@ -94,7 +98,7 @@ fn schema_of(mut call: Call<'_, '_>) -> Typed {
 }
 
 fn from_csv(mut call: Call<'_, '_>) -> Typed {
-    call.take(0, &string())?;
+    call.take(0, &only_string())?;
     let data_type = schema(&mut call)?;
     let DataType::Struct(fields) = &data_type else {
         return call.fail(format!("from_csv makes structs, not {data_type}"));

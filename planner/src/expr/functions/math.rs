@@ -167,13 +167,18 @@ fn floor_or_ceil(mut call: Call<'_, '_>) -> Typed {
         };
         return call.returns(returns);
     }
+    if *call.data_type(1) != DataType::Int {
+        let message = format!("the number of decimals of {} must be an int", call.name);
+        return call.fail(message);
+    }
     let decimal = match call.data_type(0) {
         DataType::Decimal(..) => call.data_type(0).clone(),
-        other => crate::expr::coerce::decimal_for(other).unwrap_or(DataType::Decimal(30, 15)),
+        other => crate::expr::coerce::decimal_for(other).unwrap_or(DataType::Decimal(38, 18)),
     };
     call.take(0, &Takes::Type(decimal.clone()))?;
     let Some(to) = scale(&mut call)? else {
-        return Ok(Expr::null(decimal));
+        let message = format!("the number of decimals of {} must not be null", call.name);
+        return call.fail(message);
     };
     let DataType::Decimal(p, s) = decimal else {
         unreachable!("made above");

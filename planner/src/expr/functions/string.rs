@@ -1,6 +1,6 @@
 //! Functions of strings and binaries.
 
-use super::{ANY, Call, Function, Takes, Typed, int, long, string};
+use super::{ANY, Call, Function, Takes, Typed, int, long, only_string, string};
 use crate::expr::bind::make_case;
 use crate::expr::ir::{Expr, Literal};
 use crate::expr::number_format::NumberFormat;
@@ -22,7 +22,7 @@ fn shapes() -> Vec<Function> {
         text(&["upper", "ucase"]),
         text(&["lower", "lcase"]),
         text(&["initcap"]),
-        text(&["soundex"]),
+        Function::new(&["soundex"], [only_string()], DataType::String),
         text(&["url_encode"]),
         text(&["url_decode"]),
         Function::new(&["ascii"], [string()], DataType::Int),
@@ -89,7 +89,7 @@ fn pieces() -> Vec<Function> {
         Function::custom(&["elt"], 2..=ANY, elt),
         Function::new(
             &["str_to_map"],
-            [string(), string(), string()],
+            [only_string(), only_string(), only_string()],
             DataType::map(DataType::String, DataType::String),
         )
         .optional(2),
@@ -162,7 +162,7 @@ fn notations() -> Vec<Function> {
         Function::custom(&["decode"], 2..=ANY, decode),
         Function::new(
             &["parse_url"],
-            [string(), string(), string()],
+            [only_string(), only_string(), only_string()],
             DataType::String,
         )
         .optional(1),
@@ -226,7 +226,7 @@ fn trim_side(mut call: Call<'_, '_>) -> Typed {
 
 /// What hides a kind of character is a constant character, or null.
 fn mask(mut call: Call<'_, '_>) -> Typed {
-    call.take_rest(0, &string())?;
+    call.take_rest(0, &only_string())?;
     for index in 1..call.len() {
         let fits = match call.arguments[index].as_literal() {
             Some(Literal::Null) => true,
@@ -262,15 +262,12 @@ fn regexp_replace(mut call: Call<'_, '_>) -> Typed {
 
 /// Arrays, binaries, or else strings.
 fn concat(mut call: Call<'_, '_>) -> Typed {
-    if call
-        .arguments
-        .iter()
-        .any(|a| matches!(a.data_type, DataType::Array(_)))
-    {
-        let common = call.same_type(0..call.len())?;
-        if !matches!(common, DataType::Array(_)) {
+    let is_array = |a: &Expr| matches!(a.data_type, DataType::Array(_));
+    if call.arguments.iter().any(is_array) {
+        if !call.arguments.iter().all(is_array) {
             return call.fail("concat cannot join arrays with other values");
         }
+        let common = call.same_type(0..call.len())?;
         return call.returns(common);
     }
     let binary = call.len() > 0
@@ -342,16 +339,16 @@ fn right(mut call: Call<'_, '_>) -> Typed {
 }
 
 fn overlay(mut call: Call<'_, '_>) -> Typed {
-    let binary = call.arguments[..2]
-        .iter()
-        .all(|a| a.data_type == DataType::Binary);
-    let kind = if binary {
-        DataType::Binary
-    } else {
-        DataType::String
-    };
-    call.take(0, &Takes::Type(kind.clone()))?;
-    call.take(1, &Takes::Type(kind.clone()))?;
+    call.take(0, &Takes::StringOrBinary)?;
+    call.take(1, &Takes::StringOrBinary)?;
+    let kind = call.data_type(0).clone();
+    if *call.data_type(1) != kind {
+        let message = format!(
+            "overlay puts strings into strings, not {} into {kind}",
+            call.data_type(1)
+        );
+        return call.fail(message);
+    }
     call.take(2, &int())?;
     match call.len() {
         4 => call.take(3, &int())?,
@@ -400,7 +397,8 @@ fn format_number(mut call: Call<'_, '_>) -> Typed {
         return call.fail("argument 1 of format_number must be a number, this is string");
     }
     call.take(0, &Takes::Numeric)?;
-    call.take(1, &Takes::OneOf(vec![int(), string()]))?;
+    let digits = vec![Takes::Only(DataType::Int), Takes::Only(DataType::String)];
+    call.take(1, &Takes::OneOf(digits))?;
     call.returns(DataType::String)
 }
 
@@ -504,5 +502,7 @@ fn decode(mut call: Call<'_, '_>) -> Typed {
         })?;
         branches.push((condition, value));
     }
-    make_case(branches, otherwise, span)
+    // What matches nothing is a string's null, so the other values become strings too.
+    let otherwise = otherwise.unwrap_or_else(|| Expr::null(DataType::String));
+    make_case(branches, Some(otherwise), span)
 }

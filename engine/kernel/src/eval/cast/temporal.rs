@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, DurationMicrosecondType, Float32Type, Float64Type, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, IntervalYearMonthType, TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, DurationMicrosecondType, Float32Type, Float64Type,
+    IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalYearMonthType,
+    TimestampMicrosecondType,
 };
 use arrow_array::{Array, ArrayRef, PrimitiveArray};
 use unskewed_planner::expr::temporal::{
@@ -74,6 +75,20 @@ pub(super) fn to_moment(array: &ArrayRef, from: &DataType, to: &DataType) -> Cas
     })
 }
 
+/// Seconds as TRY_CAST takes them: null beyond the range of timestamps.
+pub(super) fn seconds_in_range(array: &ArrayRef, from: &DataType) -> Casted {
+    let to = DataType::Timestamp;
+    let fits =
+        |value: f64| (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&(value * 1e6));
+    let micros = |value: f64| fits(value).then(|| seconds(value))?;
+    Ok(match from {
+        DataType::Float => {
+            map_primitive::<Float32Type, TimestampMicrosecondType>(array, &to, |v| micros(v.into()))
+        }
+        _ => map_primitive::<Float64Type, TimestampMicrosecondType>(array, &to, micros),
+    })
+}
+
 #[allow(
     clippy::cast_possible_truncation,
     clippy::as_conversions,
@@ -114,12 +129,16 @@ pub(super) fn to_interval(array: &ArrayRef, from: &DataType, to: &DataType) -> C
             })
         }
         (DataType::String, DataType::DayTimeInterval(first, last)) => {
-            map_text::<DurationMicrosecondType>(array, to, |t| fields_of_text(t, *first, *last))
+            let texts = array.as_string::<i32>();
+            interval_or_error::<DurationMicrosecondType>(array, to, |row| {
+                fields_of_text(texts.value(row), *first, *last)
+            })?
         }
         (DataType::String, DataType::YearMonthInterval(first, last)) => {
-            map_text::<IntervalYearMonthType>(array, to, |text| {
-                i32::try_from(fields_of_text(text, *first, *last)?).ok()
-            })
+            let texts = array.as_string::<i32>();
+            interval_or_error::<IntervalYearMonthType>(array, to, |row| {
+                i32::try_from(fields_of_text(texts.value(row), *first, *last)?).ok()
+            })?
         }
         (DataType::DayTimeInterval(..), DataType::DayTimeInterval(_, last)) => {
             let unit = if *last == IntervalField::Second {
@@ -141,22 +160,40 @@ pub(super) fn to_interval(array: &ArrayRef, from: &DataType, to: &DataType) -> C
         (_, DataType::DayTimeInterval(_, last)) => {
             let read = integers(array, from).ok_or_else(|| unsupported(from, to))?;
             let unit = unit_of(*last);
-            let values: PrimitiveArray<DurationMicrosecondType> = (0..array.len())
-                .map(|row| array.is_valid(row).then(|| read(row).checked_mul(unit))?)
-                .collect();
-            Arc::new(values)
+            interval_or_error::<DurationMicrosecondType>(array, to, |row| {
+                read(row).checked_mul(unit)
+            })?
         }
         (_, DataType::YearMonthInterval(_, last)) => {
             let read = integers(array, from).ok_or_else(|| unsupported(from, to))?;
             let unit = if *last == IntervalField::Year { 12 } else { 1 };
-            let months = |row| i32::try_from(read(row).checked_mul(unit)?).ok();
-            let values: PrimitiveArray<IntervalYearMonthType> = (0..array.len())
-                .map(|row| array.is_valid(row).then(|| months(row))?)
-                .collect();
-            Arc::new(values)
+            interval_or_error::<IntervalYearMonthType>(array, to, |row| {
+                i32::try_from(read(row).checked_mul(unit)?).ok()
+            })?
         }
         _ => return Err(unsupported(from, to)),
     })
+}
+
+/// Value by value; what is no interval, or too long for one, fails as in the reference.
+fn interval_or_error<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    to: &DataType,
+    value: impl Fn(usize) -> Option<T::Native>,
+) -> Casted {
+    let mut values = Vec::with_capacity(array.len());
+    for row in 0..array.len() {
+        let value = match array.is_valid(row) {
+            false => None,
+            true => Some(value(row).ok_or_else(|| KernelError::Row {
+                row,
+                message: format!("the value is no {to}, or too long for one"),
+            })?),
+        };
+        values.push(value);
+    }
+    let values = PrimitiveArray::<T>::from_iter(values);
+    Ok(Arc::new(values.with_data_type(to.to_arrow())))
 }
 
 /// `1 02:03:04`, or the same written as a literal: `INTERVAL '1 02:03:04' DAY TO SECOND`.

@@ -119,12 +119,13 @@ pub fn unbase64(text: &str) -> Option<Vec<u8>> {
     engine.decode(data).ok()
 }
 
-/// Reads base64 as `to_binary` does: blanks are passed over, any other foreign character or a
-/// missing padding is refused.
+/// Reads base64 as `to_binary` does: blanks are passed over, any other foreign character is
+/// refused. The padding may be left out, but not be of another length than it should.
 pub fn unbase64_strict(text: &str) -> Option<Vec<u8>> {
     let kept: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
-    if !kept.chars().all(fine) || !kept.len().is_multiple_of(4) {
+    let padded = kept.contains('=');
+    if !kept.chars().all(fine) || padded && !kept.len().is_multiple_of(4) {
         return None;
     }
     unbase64(&kept)

@@ -201,7 +201,7 @@ fn print(specifier: &Specifier, argument: &FormatArgument) -> Result<String, For
 }
 
 fn justify(text: String, specifier: &Specifier) -> String {
-    let length = text.chars().count();
+    let length = text.encode_utf16().count();
     let pad = specifier.width.unwrap_or(0).saturating_sub(length);
     if pad == 0 {
         text

@@ -196,7 +196,11 @@ pub fn mask(
 ) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let replacement = if c.is_uppercase() {
+        // Java sees what lies beyond the basic plane as two characters that are no letters.
+        let halves = c.len_utf16() == 2;
+        let replacement = if halves {
+            other
+        } else if c.is_uppercase() {
             upper
         } else if c.is_lowercase() {
             lower
@@ -206,6 +210,7 @@ pub fn mask(
             other
         };
         match replacement {
+            Some(text) if halves => out.push_str(&text.repeat(2)),
             Some(text) => out.push_str(text),
             None => out.push(c),
         }

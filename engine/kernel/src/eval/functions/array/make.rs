@@ -56,6 +56,9 @@ pub(super) fn element_at(call: &Call<'_>) -> Built {
         if index == 0 {
             return Err(Call::row_error(row, "array indices start at 1, this is 0"));
         }
+        if index == i32::MIN {
+            return Err(Call::row_error(row, "no array has so many elements"));
+        }
         let size = i64::try_from(range.len()).unwrap_or(i64::MAX);
         let index = i64::from(index);
         let at = if index > 0 { index - 1 } else { size + index };

@@ -272,7 +272,10 @@ fn to_number(call: &Call<'_>, strict: bool) -> Built {
             return Ok(None);
         };
         match format.read(text) {
-            None if strict => Err(format!("'{text}' does not match the number format")),
+            // On no text at all the reference fails even if asked to try.
+            None if strict || text.trim().is_empty() => {
+                Err(format!("'{text}' does not match the number format"))
+            }
             value => Ok(value),
         }
     })

@@ -208,6 +208,10 @@ impl DatePattern {
                 }
             }
         }
+        // `SimpleDateFormat` takes a pattern that matched no text for a failure.
+        if reader.at == 0 && self.fraction == Fraction::Millis {
+            return None;
+        }
         fields.resolve(self.lenient)
     }
 
