@@ -6,6 +6,7 @@
 
 mod analyze;
 mod catalog;
+mod chain;
 mod error;
 mod explain;
 mod group_by;

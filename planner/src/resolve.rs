@@ -5,6 +5,7 @@
 
 mod bind;
 mod bootstrap;
+mod chain;
 mod derive;
 mod external;
 mod group;
@@ -25,6 +26,8 @@ use crate::schema::{Field, Schema};
 use crate::time::Partition;
 
 use crate::expr::Expr;
+
+pub use chain::{Parent, parents_of_group_by, parents_of_join, parents_of_labels};
 
 /// A resolved definition and what the user should look at although it works.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +68,7 @@ pub fn resolve_join(
     catalog: &dyn Catalog,
 ) -> Result<Resolved<FeatureJoin>, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let value = join::resolve(join, catalog, &mut problems);
+    let value = chain::resolve(join, &[], catalog, &mut problems);
     problems.finish(value)
 }
 
@@ -75,7 +78,14 @@ pub fn resolve_group_by(
     catalog: &dyn Catalog,
 ) -> Result<Resolved<BackfillGroup>, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let value = group::resolve_backfill(group_by, catalog, &mut problems);
+    let chained = chain::over(
+        &parents_of_group_by(group_by, ""),
+        &[],
+        catalog,
+        &mut problems,
+    );
+    let value = group::resolve_backfill(group_by, &chained, &mut problems);
+    chained.forgive(&mut problems);
     problems.finish(value)
 }
 

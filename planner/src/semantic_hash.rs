@@ -48,7 +48,7 @@ impl SemanticHashes {
         for part in join.parts().iter().chain(&join.offline_external_parts()) {
             let mut group_by = part.group_by.write();
             remove(&mut group_by, &["metaData"]);
-            remove_topics(&mut group_by);
+            remove_surroundings(&mut group_by);
             let mapping = part.key_mapping.as_ref().map_or(Value::Null, Wire::write);
             let tree = Value::Array(vec![group_by, mapping]);
             hashes.insert(part_table(join, part)?, hash(&tree));
@@ -133,19 +133,23 @@ impl SemanticHashes {
 
 fn source(source: &Source) -> Value {
     let mut tree = source.write();
-    remove_topics(&mut tree);
+    remove_surroundings(&mut tree);
     tree
 }
 
-/// Topics say where changes come from, not what they are.
-fn remove_topics(tree: &mut Value) {
+/// Topics say where changes come from, not what they are; of a chained join's metadata only the names of its tables
+/// count.
+fn remove_surroundings(tree: &mut Value) {
     match tree {
         Value::Object(fields) => {
             fields.remove("topic");
             fields.remove("mutationTopic");
-            fields.values_mut().for_each(remove_topics);
+            if let Some(Value::Object(meta_data)) = fields.get_mut("metaData") {
+                meta_data.retain(|name, _| ["name", "outputNamespace"].contains(&name.as_str()));
+            }
+            fields.values_mut().for_each(remove_surroundings);
         }
-        Value::Array(items) => items.iter_mut().for_each(remove_topics),
+        Value::Array(items) => items.iter_mut().for_each(remove_surroundings),
         _ => {}
     }
 }
@@ -254,6 +258,25 @@ mod tests {
             1,
         );
         assert_eq!(change(&base, &mapped), ["db.a_j", "db.a_j_a_g"]);
+        let chained = |about: &str, table: &str| {
+            let parent = text(table, &parts[1..], "").replacen("a.j", "a.parent", 1);
+            let parent = parent.replacen(
+                r#""outputNamespace""#,
+                &format!(r#"{about} "outputNamespace""#),
+                1,
+            );
+            let source =
+                format!(r#"{{"joinSource": {{"join": {parent}, "query": {{"setups": []}}}}}}"#);
+            let events = base.split(r#""sources": ["#).nth(1).unwrap();
+            let events = events.split("],\n").next().unwrap();
+            base.replacen(events, &source, 1)
+        };
+        let parent = chained("", "db.l");
+        assert!(change(&parent, &chained(r#""team": "other","#, "db.l")).is_empty());
+        assert_eq!(
+            change(&parent, &chained("", "db.m")),
+            ["db.a_j", "db.a_j_a_g"]
+        );
         let fewer = text("db.l", &parts[..1], "");
         assert_eq!(change(&base, &fewer), ["db.a_j", "db.a_j_a_h"]);
         assert_eq!(change(&fewer, &base), ["db.a_j"]);

@@ -1,4 +1,5 @@
-//! What holds of joins whatever the data: bootstrapped values stand for computed ones, and which of several counts.
+//! What holds of joins whatever the data: bootstrapped values stand for computed ones, and which of several counts; a
+//! chain is its joins one after the other.
 //!
 //! Each property is tried on random tables of several seeds and with one, two and four workers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -202,5 +203,111 @@ fn the_first_bootstrapped_value_wins() {
         run(warehouse, Kind::JoinFinal, &definition, END, workers);
         assert_eq!(read(warehouse, "team_boot_v1", "id", SUM_COLUMN), want);
         assert_eq!(read(warehouse, "team_boot_v1", "id", COUNT_COLUMN), counts);
+    }
+}
+
+/// A group-by over a join's output (or over a table): sums the parent's feature by user.
+fn spend(source: &Value, accuracy: u8) -> Value {
+    let windows = json!([{"length": 2, "timeUnit": 1}]);
+    let parts = json!([{"inputColumn": "y", "operation": SUM, "argMap": {}, "windows": windows}]);
+    let mut group = group_by(&["user"], &["user", "y"], &parts, accuracy);
+    group["metaData"]["name"] = json!("team.spend.v1");
+    group["sources"] = json!([source]);
+    group
+}
+
+fn selecting(column: &str) -> Value {
+    json!({"selects": {"user": "user", "y": column}, "timeColumn": "ts", "setups": []})
+}
+
+/// The parent: its left is the events that the child aggregates, its derivation what the child reads.
+fn parent(name: &str, accuracy: u8) -> Value {
+    let mut parent = named(feature_join(accuracy), name);
+    parent["left"]["events"]["topic"] = json!("left");
+    parent["derivations"] = json!([
+        {"name": "*", "expression": "*"},
+        {"name": "doubled", "expression": format!("coalesce({SUM_COLUMN}, 0) * 2 + id")},
+    ]);
+    parent
+}
+
+const SPEND_COLUMN: &str = "team_spend_v1_y_sum_2d";
+
+/// A source that reads a column of a join.
+fn over(join: &Value, column: &str) -> Value {
+    json!({"joinSource": {"join": join, "query": selecting(column)}})
+}
+
+/// A source that reads a column of a table.
+fn table(name: &str, column: &str) -> Value {
+    let query = selecting(column);
+    json!({"events": {"table": format!("feat.{name}"), "query": query}})
+}
+
+/// A join of the left with the sums of this source.
+fn spending(name: &str, source: &Value, accuracy: u8) -> Value {
+    let mut join = join(&["user", "id"], &spend(source, accuracy));
+    join["left"]["events"]["topic"] = json!("left");
+    named(join, name)
+}
+
+/// A chain of three joins, computed by running the last one, equals running them by hand, each over the table of the
+/// one before.
+#[test]
+fn a_chain_equals_its_joins_one_by_one() {
+    for seed in 0..4 {
+        let accuracy = if seed % 2 == 0 { TEMPORAL } else { SNAPSHOT };
+        let (chained, by_hand) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fill(chained.path(), &mut Random(seed + 20));
+        fill(by_hand.path(), &mut Random(seed + 20));
+        let first = parent("team.first.v1", accuracy);
+        let second = |source: &Value| spending("team.second.v1", source, accuracy);
+        let third = |source: &Value| spending("team.third.v1", source, accuracy);
+        let chain = third(&over(&second(&over(&first, "doubled")), SPEND_COLUMN));
+        run(chained.path(), Kind::Join, &chain, END, 1 << (seed % 3));
+        // One day less of each parent than of its child, as a chain asks.
+        let hand = by_hand.path();
+        run(hand, Kind::Join, &first, "2024-01-03", 1);
+        let source = table("team_first_v1", "doubled");
+        run(hand, Kind::Join, &second(&source), "2024-01-04", 1);
+        let source = table("team_second_v1", SPEND_COLUMN);
+        run(hand, Kind::Join, &third(&source), END, 1);
+        for (name, column) in [
+            ("team_first_v1", "doubled"),
+            ("team_second_v1", SPEND_COLUMN),
+            ("team_third_v1", SPEND_COLUMN),
+        ] {
+            let want = read(hand, name, "id", column);
+            let some = want.values().any(Option::is_some);
+            assert!(some, "seed {seed}: {name} is empty");
+            let got = read(chained.path(), name, "id", column);
+            assert_eq!(got, want, "seed {seed}: {name}");
+        }
+    }
+}
+
+/// A group-by's own backfill over a join computes the join first, to the same last day.
+#[test]
+fn a_group_by_over_a_join_computes_the_join_first() {
+    for accuracy in [TEMPORAL, SNAPSHOT] {
+        let (chained, by_hand) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fill(chained.path(), &mut Random(31));
+        fill(by_hand.path(), &mut Random(31));
+        let first = parent("team.first.v1", accuracy);
+        let backfilled = |source: &Value| {
+            let mut group = spend(source, accuracy);
+            group["backfillStartDate"] = json!("2024-01-02");
+            group
+        };
+        let chain = backfilled(&over(&first, "doubled"));
+        run(chained.path(), Kind::GroupByBackfill, &chain, END, 2);
+        run(by_hand.path(), Kind::Join, &first, END, 1);
+        let plain = backfilled(&table("team_first_v1", "doubled"));
+        run(by_hand.path(), Kind::GroupByBackfill, &plain, END, 1);
+        for name in ["team_first_v1", "team_spend_v1"] {
+            let want = part_rows(by_hand.path(), name);
+            assert!(want > 0, "{name} is empty");
+            assert_eq!(part_rows(chained.path(), name), want, "{name}");
+        }
     }
 }

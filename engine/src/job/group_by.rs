@@ -4,23 +4,25 @@
 use unskewed_planner::definition::GroupBy;
 use unskewed_planner::lower::{Request, lower};
 use unskewed_planner::naming::TableSuffix;
-use unskewed_planner::resolve::{BackfillGroup, resolve_group_by};
+use unskewed_planner::resolve::{BackfillGroup, parents_of_group_by, resolve_group_by};
 use unskewed_planner::schema::Schema;
 use unskewed_planner::time::{Partition, PartitionRange};
 
 use super::catalog::WarehouseCatalog;
+use super::chain::{self, Wanted};
 use super::error::{Error, Result};
 use super::step::{self, Filled};
 use super::tables::{self, Written};
 use super::{Context, Event, Job, Outcome};
-use crate::partitions::{Days, Request as HoleRequest, unfilled};
+use crate::partitions::{Days, Holes, Request as HoleRequest, unfilled};
 
 /// Runs the job.
 pub(super) fn run(job: &Job, group_by: &GroupBy, context: &Context<'_>) -> Result<Outcome> {
-    let catalog = WarehouseCatalog::new(context.warehouse);
+    let mut catalog = WarehouseCatalog::new(context.warehouse);
     let resolved = catalog.checked(resolve_group_by(group_by, &catalog))?;
     step::warn(&resolved.warnings, context);
-    let backfill = resolved.value;
+    let mut backfill = resolved.value;
+    let mut outcome = Outcome::default();
     let incremental = group_by.is_incremental == Some(true);
     let daily = TableSuffix::DailyInc
         .table(&group_by.meta_data)
@@ -37,26 +39,19 @@ pub(super) fn run(job: &Job, group_by: &GroupBy, context: &Context<'_>) -> Resul
             .collect(),
     );
     tables::check_columns(&table, &schema, false)?;
+    let parents = parents_of_group_by(group_by, "");
+    if !parents.is_empty() {
+        let end = job.options.end;
+        let wanted = parents.into_iter().map(|parent| Wanted { parent, end });
+        outcome.add(chain::fill(wanted.collect(), &job.options, context)?);
+        // What parents wrote is there now: the same definition, over the tables as they are.
+        catalog = WarehouseCatalog::new(context.warehouse);
+        backfill = catalog.checked(resolve_group_by(group_by, &catalog))?.value;
+    }
     let inputs = inputs(&backfill, &catalog)?;
-    let historical = group_by.meta_data.historical_backfill != Some(false);
-    let start = match historical {
-        true => job.options.start_override.unwrap_or(backfill.start),
-        false => job.options.end,
-    };
-    let holes = unfilled(&HoleRequest {
-        start: Some(start),
-        end: job.options.end,
-        existing: &tables::days(&table)?,
-        inputs: inputs.as_deref(),
-        shift_days: 0,
-        skip_first_hole: !job.options.run_first_hole,
-    })
-    .map_err(|source| Error::NoStart {
-        table: backfill.table.clone(),
-        source,
-    })?;
+    let existing = tables::days(&table)?;
+    let holes = missing(job, &backfill, group_by, (&existing, inputs.as_deref()))?;
     let steps = step::announce(&backfill.table, &holes, &job.options, context);
-    let mut outcome = Outcome::default();
     for range in steps {
         let name = &backfill.table;
         context
@@ -80,6 +75,32 @@ pub(super) fn run(job: &Job, group_by: &GroupBy, context: &Context<'_>) -> Resul
         context.watcher.on(&Event::StepDone { table, range, rows });
     }
     Ok(outcome)
+}
+
+/// The days that are to be computed.
+fn missing(
+    job: &Job,
+    backfill: &BackfillGroup,
+    group_by: &GroupBy,
+    (existing, inputs): (&Days, Option<&[Days]>),
+) -> Result<Holes> {
+    let historical = group_by.meta_data.historical_backfill != Some(false);
+    let start = match historical {
+        true => job.options.start_override.unwrap_or(backfill.start),
+        false => job.options.end,
+    };
+    unfilled(&HoleRequest {
+        start: Some(start),
+        end: job.options.end,
+        existing,
+        inputs,
+        shift_days: 0,
+        skip_first_hole: !job.options.run_first_hole,
+    })
+    .map_err(|source| Error::NoStart {
+        table: backfill.table.clone(),
+        source,
+    })
 }
 
 /// Computes and commits one step.

@@ -7,27 +7,31 @@
 //! output last: a day of the output is there only if everything it rests on is. A part's day is used again only while
 //! all that would be read for it is unchanged.
 
+mod mode;
+
 use std::collections::BTreeSet;
 
 use unskewed_connectors::table::Table;
-use unskewed_planner::definition::{DataModel, Join};
+use unskewed_planner::definition::{DataModel, GroupBy, Join};
 use unskewed_planner::logical::{FeatureJoin, FeaturePart};
 use unskewed_planner::lower::{
     JoinRun, LeftFacts, LeftOrigin, PartMode, Request, lower, part_query_days,
 };
 use unskewed_planner::naming::PARTITION_COLUMN;
-use unskewed_planner::resolve::resolve_join;
+use unskewed_planner::resolve::{parents_of_group_by, resolve_join};
 use unskewed_planner::schema::Schema;
 use unskewed_planner::semantic_hash::SemanticHashes;
 use unskewed_planner::time::{Partition, PartitionRange};
 
 use super::catalog::WarehouseCatalog;
+use super::chain::{self, Wanted};
 use super::error::{Error, Result};
 use super::inputs::{self, Digests, Inputs, Record};
-use super::step::{self, Executed};
+use super::step::{self, Executed, Facts};
 use super::tables::{self, JoinTableNames, Written};
 use super::{Context, Event, Job, Kind, Options, Outcome};
-use crate::partitions::{Days, Request as HoleRequest, unfilled};
+use crate::partitions::{Days, Holes, Request as HoleRequest, unfilled};
+use mode::Mode;
 
 /// Runs one of the jobs on a join.
 pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outcome> {
@@ -64,125 +68,21 @@ pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outco
         hashes: &hashes,
         context,
     };
-    let steps = runner.steps(&target, &catalog)?;
-    let mut digests = Digests::new(context.warehouse);
-    let mut outcome = Outcome::default();
-    for days in steps {
-        let table = mode.target(&feature);
-        context
-            .watcher
-            .on(&Event::StepStarted { table, range: days });
-        let done = runner.step(days, &mut digests, &outcome)?;
-        let rows = done.rows_out;
-        outcome.add(done);
-        context.watcher.on(&Event::StepDone {
-            table,
-            range: days,
-            rows,
-        });
+    let holes = runner.holes(&target, &catalog)?;
+    let wanted = runner.wanted_of_parents(holes.hull())?;
+    if wanted.is_empty() {
+        return runner.run(&holes);
     }
-    Ok(outcome)
-}
-
-/// What a job reads and writes.
-struct Mode {
-    left: LeftOrigin,
-    write_left: bool,
-    write_output: bool,
-    write_parts: bool,
-    /// Parts are only read from their tables.
-    final_only: bool,
-    /// Positions of the parts to compute; `None` for all.
-    selected: Option<Vec<usize>>,
-}
-
-impl Mode {
-    fn of(job: &Job, feature: &FeatureJoin) -> Result<Self> {
-        let options = &job.options;
-        let left = match options.use_cached_left || job.kind == Kind::JoinFinal {
-            true => LeftOrigin::Cached,
-            false => LeftOrigin::Source,
-        };
-        let selected = match options.selected_parts.as_slice() {
-            [] => None,
-            names => Some(select(names, feature)?),
-        };
-        let whole = job.kind == Kind::Join && selected.is_none();
-        let is_left = job.kind == Kind::JoinLeft;
-        let from_source = left == LeftOrigin::Source;
-        Ok(Self {
-            left,
-            write_left: is_left
-                || (job.kind == Kind::Join && from_source && options.intermediate_tables),
-            write_output: whole || job.kind == Kind::JoinFinal,
-            write_parts: selected.is_some() || options.intermediate_tables,
-            final_only: job.kind == Kind::JoinFinal,
-            selected: if is_left { Some(vec![]) } else { selected },
-        })
-    }
-
-    /// The table whose missing days are filled.
-    fn target<'a>(&self, feature: &'a FeatureJoin) -> &'a str {
-        let only_left = self.selected.as_ref().is_some_and(Vec::is_empty);
-        if only_left {
-            &feature.tables.bootstrap
-        } else {
-            &feature.tables.output
-        }
-    }
-
-    /// The tables that are written or set aside.
-    fn written(&self, feature: &FeatureJoin) -> Vec<String> {
-        let mut names = vec![];
-        if self.write_output {
-            names.push(feature.tables.output.clone());
-        }
-        if self.write_left {
-            names.push(feature.tables.bootstrap.clone());
-        }
-        for (index, part) in feature.parts.iter().enumerate() {
-            if !self.final_only && self.computes(index) {
-                names.push(part.table.clone());
-            }
-        }
-        names
-    }
-
-    /// Refuses columns that tables kept from earlier runs cannot take.
-    fn check_columns(&self, feature: &FeatureJoin, context: &Context<'_>) -> Result<()> {
-        for name in self.written(feature) {
-            let table = context.warehouse.table(&name)?;
-            let part = feature.parts.iter().find(|part| part.table == name);
-            let schema = match part {
-                Some(part) => part.table_schema.clone(),
-                None if name == feature.tables.bootstrap => feature.bootstrap_schema(),
-                None => feature.output_schema(),
-            };
-            tables::check_columns(&table, &schema, true)?;
-        }
-        Ok(())
-    }
-
-    fn computes(&self, part: usize) -> bool {
-        self.selected
-            .as_ref()
-            .is_none_or(|selected| selected.contains(&part))
-    }
-}
-
-/// The positions of these parts.
-fn select(names: &[String], feature: &FeatureJoin) -> Result<Vec<usize>> {
-    let position = |name: &String| {
-        feature.part(name).ok_or_else(|| {
-            let known = feature.parts.iter().map(|part| part.full_prefix.as_str());
-            Error::NoSuchPart {
-                join: feature.name.clone(),
-                part: name.clone(),
-                known: known.collect::<Vec<_>>().join(", "),
-            }
-        })
+    let mut outcome = chain::fill(wanted, &job.options, context)?;
+    // What parents wrote is there now: the same definition, over the tables as they are.
+    let catalog = WarehouseCatalog::new(context.warehouse);
+    let feature = catalog.checked(resolve_join(join, &catalog))?.value;
+    let runner = Runner {
+        feature: &feature,
+        ..runner
     };
-    names.iter().map(position).collect()
+    outcome.add(runner.run(&holes)?);
+    Ok(outcome)
 }
 
 /// How a part takes part in a step.
@@ -210,8 +110,72 @@ impl Runner<'_> {
         Ok(self.context.warehouse.table(name)?)
     }
 
-    /// The missing days of the target, in steps.
-    fn steps(&self, target: &Table, catalog: &WarehouseCatalog<'_>) -> Result<Vec<PartitionRange>> {
+    /// Computes the missing days, step by step.
+    fn run(&self, holes: &Holes) -> Result<Outcome> {
+        let table = self.mode.target(self.feature);
+        self.warn_of_short_history(holes.hull());
+        let steps = step::announce(table, holes, self.options(), self.context);
+        let watcher = self.context.watcher;
+        let mut digests = Digests::new(self.context.warehouse);
+        let mut outcome = Outcome::default();
+        for range in steps {
+            watcher.on(&Event::StepStarted { table, range });
+            let done = self.step(range, &mut digests, &outcome)?;
+            let rows = done.rows_out;
+            outcome.add(done);
+            watcher.on(&Event::StepDone { table, range, rows });
+        }
+        Ok(outcome)
+    }
+
+    /// The parents of the parts that are computed, each with the last day that the left asks of it in these days. A
+    /// part as of its rows' times asks for the day before the last only: its parent may not have the last one yet.
+    fn wanted_of_parents(&self, days: Option<PartitionRange>) -> Result<Vec<Wanted<'_>>> {
+        let Some(days) = days.filter(|_| self.mode.computes_all()) else {
+            return Ok(vec![]);
+        };
+        let external = self.join.external_parts().iter();
+        let external = external.filter_map(|part| part.source.offline_group_by.as_deref());
+        let regular = self.join.parts().iter().map(|part| &part.group_by);
+        let group_bys: Vec<&GroupBy> = regular.chain(external).collect();
+        let of_part = |index: usize| {
+            parents_of_group_by(group_bys[index], &self.feature.parts[index].group.path)
+        };
+        if (0..group_bys.len()).all(|index| of_part(index).is_empty()) {
+            return Ok(vec![]);
+        }
+        let facts = self.facts(days)?.facts;
+        let mut wanted = vec![];
+        for (index, part) in self.feature.parts.iter().enumerate() {
+            let facts = &facts[self.feature.asker_of(index)];
+            let Some(asked) = part_query_days(&self.feature.left, part, facts) else {
+                continue;
+            };
+            let back = if part.method.is_temporal() { -1 } else { 0 };
+            let end = asked.end.plus_days(back);
+            wanted.extend(
+                of_part(index)
+                    .into_iter()
+                    .map(|parent| Wanted { parent, end }),
+            );
+        }
+        Ok(wanted)
+    }
+
+    /// Facts about the left rows of these days.
+    fn facts(&self, days: PartitionRange) -> Result<Facts> {
+        let request = Request::LeftFacts {
+            join: self.feature,
+            days,
+            left: self.mode.left,
+        };
+        let plan = lower(&[request]).map_err(Error::Definition)?;
+        let mut asked = step::execute(&plan, None, self.context)?;
+        Ok(asked.take_facts(self.feature.askers().len()))
+    }
+
+    /// The missing days of the target.
+    fn holes(&self, target: &Table, catalog: &WarehouseCatalog<'_>) -> Result<Holes> {
         let options = self.options();
         let rows = &self.feature.left.rows;
         let (allowed_start, allowed_end) = rows.allowed;
@@ -243,17 +207,10 @@ impl Runner<'_> {
         // Days that changed are computed again even if they were the first.
         let changed_first = existing.first().copied() != first;
         request.skip_first_hole &= !changed_first;
-        let holes = unfilled(&request).map_err(|source| Error::NoStart {
+        unfilled(&request).map_err(|source| Error::NoStart {
             table: target.name(),
             source,
-        })?;
-        self.warn_of_short_history(holes.hull());
-        Ok(step::announce(
-            &target.name(),
-            &holes,
-            options,
-            self.context,
-        ))
+        })
     }
 
     /// Takes out the days of the left table that were computed from other files than there are now.
@@ -312,14 +269,7 @@ impl Runner<'_> {
         digests: &mut Digests<'_>,
         so_far: &Outcome,
     ) -> Result<Outcome> {
-        let request = Request::LeftFacts {
-            join: self.feature,
-            days,
-            left: self.mode.left,
-        };
-        let plan = lower(&[request]).map_err(Error::Definition)?;
-        let mut asked = step::execute(&plan, None, self.context)?;
-        let facts = asked.take_facts(self.feature.askers().len());
+        let facts = self.facts(days)?;
         if facts.facts[0].rows == 0 {
             let text = format!("the left has no rows on {days}; nothing is written");
             self.context.watcher.on(&Event::Note(&text));

@@ -125,6 +125,13 @@ impl Join {
         self.online_external_parts.as_deref().unwrap_or_default()
     }
 
+    /// Whether models are applied to its output, so that this is written by another job.
+    pub fn has_models(&self) -> bool {
+        let transforms = self.model_transforms.as_ref();
+        let transforms = transforms.and_then(|models| models.transforms.as_ref());
+        transforms.is_some_and(|transforms| !transforms.is_empty())
+    }
+
     /// External parts that have a group-by to stand in for them offline, as parts.
     pub fn offline_external_parts(&self) -> Vec<JoinPart> {
         let stands_in = |external: &ExternalPart| external.as_part();

@@ -64,13 +64,10 @@ pub(super) fn resolve(
 }
 
 fn tables(join: &Join) -> Option<JoinTables> {
-    let models = join
-        .model_transforms
-        .as_ref()
-        .and_then(|models| models.transforms.as_ref());
-    let output = match models {
-        Some(transforms) if !transforms.is_empty() => TableSuffix::PreMt.table(&join.meta_data),
-        _ => naming::output_table(&join.meta_data),
+    let output = if join.has_models() {
+        TableSuffix::PreMt.table(&join.meta_data)
+    } else {
+        naming::output_table(&join.meta_data)
     };
     Some(JoinTables {
         output: output?,

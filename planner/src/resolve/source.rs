@@ -47,6 +47,11 @@ pub(super) fn fill(name: &str, expression: Option<&String>, path: String) -> Fil
     }
 }
 
+/// That a table is not there.
+pub(super) fn missing_table(table: &str) -> String {
+    format!("there is no table {table}")
+}
+
 /// Renders a source.
 pub(super) fn resolve(
     request: Request<'_>,
@@ -62,9 +67,8 @@ pub(super) fn resolve(
     };
     let allowed = allowed_days(request.query, &request.query_path, problems);
     let Some(table_schema) = catalog.schema(&table.table) else {
-        let message = format!("there is no table {}", table.table);
         problems.report(
-            Diagnostic::error(request.table_path, message)
+            Diagnostic::error(request.table_path, missing_table(&table.table))
                 .hint("check the name, and that the warehouse is the one meant"),
         );
         return None;

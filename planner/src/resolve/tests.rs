@@ -558,3 +558,97 @@ fn covered_rows_do_not_ask() {
         "what the join no longer has is left alone"
     );
 }
+
+/// A join whose part reads this parent.
+fn child_of(name: &str, parent: &Value, selects: &Value) -> Value {
+    let source =
+        json!({"joinSource": {"join": parent, "query": {"selects": selects, "timeColumn": "ts"}}});
+    let mut child = join_of(&json!([{"groupBy": group("t.c", &source, 0, &days_3())}]));
+    child["metaData"]["name"] = json!(name);
+    child
+}
+
+/// A chain is typed over what its parents will write, at any depth, though none of their tables is there.
+#[test]
+fn chains_resolve_before_they_are_computed() {
+    let sum = json!({"user": "user", "amount": "t_a_amount_sum_3d"});
+    let parent = join_of(&json!([{"groupBy": group("t.a", &events(&selects()), 0, &days_3())}]));
+    let child = child_of("t.child", &parent, &sum);
+    let grandchild = child_of(
+        "t.grandchild",
+        &child,
+        &json!({"user": "user", "amount": "t_c_amount_sum_3d"}),
+    );
+    let found = resolved(&grandchild).unwrap();
+    let source = &found.parts[0].group.sources[0];
+    assert_eq!(source.table.table, "out.t_child");
+    assert_eq!(found.parts[0].group.values[0].data_type, DataType::Double);
+    let days = source
+        .available
+        .map(|(first, last)| (first.to_string(), last.to_string()));
+    assert_eq!(days, Some(("2024-02-02".into(), "2024-02-04".into())));
+}
+
+/// Problems of parents come with those of the child, under the child's file; a join cannot read itself.
+#[test]
+fn problems_of_chains() {
+    let mut wrong = group(
+        "t.a",
+        &events(&json!({"user": "usr", "amount": "amount"})),
+        0,
+        &days_3(),
+    );
+    wrong["metaData"].as_object_mut().unwrap().remove("team");
+    let parent = join_of(&json!([{"groupBy": wrong}]));
+    let mut child = child_of(
+        "t.child",
+        &parent,
+        &json!({"user": "user", "amount": "amount"}),
+    );
+    child["metaData"].as_object_mut().unwrap().remove("team");
+    let text = problems(&child);
+    let at = "joinParts[0].groupBy.sources[0].joinSource.join.joinParts[0].groupBy";
+    assert_all(
+        &text,
+        &[
+            "the join has no team\n  --> metaData.team",
+            &format!(
+                "unknown column usr; did you mean user?\n  --> {at}.sources[0].events.query.selects.user"
+            ),
+            &format!("the group-by has no team\n  --> {at}.metaData.team"),
+        ],
+    );
+    assert!(!text.contains("there is no table"), "{text}");
+    let good = join_of(&json!([{"groupBy": group("t.a", &events(&selects()), 0, &days_3())}]));
+    let sum = json!({"user": "user", "amount": "t_a_amount_sum_3d"});
+    let text = problems(&child_of("t.j", &good, &sum));
+    assert_all(
+        &text,
+        &[
+            "out.t_j would be computed from itself",
+            "out.t_j reads out.t_j",
+        ],
+    );
+    let mut other = good.clone();
+    other["rowIds"] = json!(["user"]);
+    let mut two = child_of("t.child", &good, &sum);
+    two["joinParts"][0]["groupBy"]["sources"] = json!([
+        two["joinParts"][0]["groupBy"]["sources"][0],
+        child_of("t.child", &other, &sum)["joinParts"][0]["groupBy"]["sources"][0],
+    ]);
+    assert_all(&problems(&two), &["two different joins write out.t_j"]);
+    let mut deep = good;
+    for level in 0..17 {
+        let column = if level == 0 {
+            "t_a_amount_sum_3d"
+        } else {
+            "t_c_amount_sum_3d"
+        };
+        deep = child_of(
+            &format!("t.deep{level}"),
+            &deep,
+            &json!({"user": "user", "amount": column}),
+        );
+    }
+    assert_all(&problems(&deep), &["more than 16 joins are chained"]);
+}
