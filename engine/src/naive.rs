@@ -382,6 +382,7 @@ fn query_time(time: QueryTime, columns: &[ArrayRef], row: usize) -> Option<i64> 
     };
     match time {
         QueryTime::At(column) => at(column),
+        QueryTime::Fixed(millis) => Some(millis),
         QueryTime::MidnightBefore(column) => {
             at(column).map(|millis| Partition::of_millis(millis).start_millis())
         }

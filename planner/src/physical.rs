@@ -185,6 +185,8 @@ pub enum QueryTime {
     MidnightBefore(usize),
     /// At the midnight that ends the day in this left column (a `yyyy-MM-dd` string).
     EndOfDay(usize),
+    /// At this time, in milliseconds, whatever the row.
+    Fixed(i64),
 }
 
 /// Points in time at which the left asks. A row with a null key or without a time does not ask.
@@ -349,6 +351,8 @@ pub struct Facts {
 /// Rows into a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sink {
+    /// Partition columns that lead the others and have one value for all rows, which do not carry them.
+    pub under: Vec<(String, String)>,
     /// The input.
     pub input: NodeId,
     /// What the table is.

@@ -126,6 +126,7 @@ fn times(batch: &Batch, time: QueryTime, ts: &mut Vec<i64>, asks: &mut [bool]) {
                 });
             }
         }
+        QueryTime::Fixed(millis) => ts.resize(asks.len(), millis),
         QueryTime::EndOfDay(column) => {
             let column = batch.columns[column].as_string::<i32>();
             let mut last: (&str, Option<i64>) = ("", None);

@@ -114,6 +114,7 @@ fn sink(plan: &mut DataflowPlan, input: NodeId, name: &str, partition: usize, so
     };
     let days = PartitionRange::new(day(0), day(DAYS));
     let sink = Sink {
+        under: Vec::new(),
         input,
         table,
         distinct: Vec::new(),

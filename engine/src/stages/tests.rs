@@ -143,6 +143,7 @@ fn partitions_are_sorted_and_distinct() {
         Field::new("ds", DataType::String),
     ]);
     let sink = Sink {
+        under: Vec::new(),
         input: NodeId(0),
         table: OutputTable {
             name: "db.out".into(),

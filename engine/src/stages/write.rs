@@ -115,7 +115,8 @@ impl PartitionWriter {
                 continue;
             }
             let column = self.partition_column.clone();
-            let key = PartitionKey::new(column.map(|column| (column, day)));
+            let own = column.map(|column| (column, day));
+            let key = PartitionKey::new(self.sink.under.iter().cloned().chain(own));
             let mut writer = write.writer(&self.schema, &key, 0, options)?;
             for block in rows.chunks(BLOCK_ROWS) {
                 writer.write(&self.block(block)?)?;

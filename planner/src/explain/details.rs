@@ -7,7 +7,7 @@ use crate::physical::{
     Operator, Project, QueryTime, Requirement, Resolution, Scan, Sink, Snapshots,
 };
 use crate::schema::Schema;
-use crate::time::Window;
+use crate::time::{Partition, Window};
 
 use super::expression;
 
@@ -26,6 +26,9 @@ pub(super) fn of(plan: &DataflowPlan, node: &Node) -> Details {
                 QueryTime::At(index) => name(index),
                 QueryTime::MidnightBefore(index) => format!("midnight before {}", name(index)),
                 QueryTime::EndOfDay(index) => format!("end of day {}", name(index)),
+                QueryTime::Fixed(millis) => {
+                    format!("end of {}", Partition::of_millis(millis - 1))
+                }
             };
             let mut details = vec![
                 ("by", vec![joined(&queries.keys, &name)]),
@@ -222,6 +225,8 @@ fn sink(plan: &DataflowPlan, sink: &Sink) -> Details {
         "table",
         vec![format!("{} ({})", sink.table.name, sink.table.kind)],
     )];
+    let under = sink.under.iter().map(|(column, value)| format!("{column}={value}"));
+    push(&mut details, "under", under.collect());
     details.extend(sink.partition.map(|index| ("partition", vec![name(index)])));
     details.extend(sink.days.map(|days| ("days", vec![days.to_string()])));
     push(

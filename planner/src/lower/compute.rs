@@ -107,6 +107,7 @@ fn emit_sink(run: &JoinRun<'_>, input: NodeId, schema: &Schema, plan: &mut Dataf
     let left_name = |index: usize| &join.left.schema.fields[index].name;
     let by = join.left_keys().into_iter().chain(join.left.time);
     let sink = Sink {
+        under: Vec::new(),
         input,
         table: OutputTable {
             name: join.tables.output.clone(),

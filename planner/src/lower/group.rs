@@ -405,6 +405,7 @@ fn emit_sink(
     let schema = plan.node(input).schema.clone();
     let position = |name: &str| schema.fields.iter().position(|field| field.name == name);
     let sink = Sink {
+        under: Vec::new(),
         input,
         table: OutputTable {
             name: table.into(),

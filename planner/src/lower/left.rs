@@ -198,6 +198,7 @@ pub(super) fn emit_table(join: &FeatureJoin, left: LeftRows, plan: &mut Dataflow
     let mut sort = join.left_keys();
     sort.extend(join.left.time);
     let sink = Sink {
+        under: Vec::new(),
         input,
         table: OutputTable {
             name: join.tables.bootstrap.clone(),

@@ -517,6 +517,7 @@ impl Emitter<'_> {
             distinct.push(partition);
         }
         let sink = Sink {
+            under: Vec::new(),
             input,
             table: OutputTable {
                 name: part.table.clone(),

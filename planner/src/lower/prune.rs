@@ -116,7 +116,7 @@ fn reads(plan: &DataflowPlan, node: &Node, own: &[usize]) -> Vec<(NodeId, BTreeS
         }
         Operator::Queries(queries) => {
             let mut columns: BTreeSet<usize> = queries.keys.iter().copied().collect();
-            columns.insert(time_column(queries.time));
+            columns.extend(time_column(queries.time));
             columns.extend(queries.filters.iter().flat_map(Expr::columns));
             vec![(queries.left, columns)]
         }
@@ -159,11 +159,12 @@ fn reads(plan: &DataflowPlan, node: &Node, own: &[usize]) -> Vec<(NodeId, BTreeS
     }
 }
 
-fn time_column(time: QueryTime) -> usize {
+fn time_column(time: QueryTime) -> Option<usize> {
     match time {
         QueryTime::At(index) | QueryTime::MidnightBefore(index) | QueryTime::EndOfDay(index) => {
-            index
+            Some(index)
         }
+        QueryTime::Fixed(_) => None,
     }
 }
 
@@ -386,6 +387,7 @@ impl Rebuild<'_> {
                 QueryTime::At(index) => QueryTime::At(position(index)),
                 QueryTime::MidnightBefore(index) => QueryTime::MidnightBefore(position(index)),
                 QueryTime::EndOfDay(index) => QueryTime::EndOfDay(position(index)),
+                fixed @ QueryTime::Fixed(_) => fixed,
             },
             filters: queries
                 .filters

@@ -146,6 +146,7 @@ fn emit_table(run: &StatisticsRun<'_>, input: NodeId, plan: &mut DataflowPlan) {
     let position = |name: &str| schema.fields.iter().position(|field| field.name == name);
     let time = position(TIME_COLUMN).expect("statistics have an hour");
     let sink = Sink {
+        under: Vec::new(),
         input,
         table: OutputTable {
             name: run.output.into(),

@@ -95,15 +95,18 @@ impl DataflowPlan {
     fn verify_queries(&self, queries: &super::Queries) -> Result<(), String> {
         let left = &self.node(queries.left).schema;
         in_range(left, &queries.keys)?;
-        let (time, data_type) = match queries.time {
-            QueryTime::At(column) | QueryTime::MidnightBefore(column) => (column, DataType::Long),
-            QueryTime::EndOfDay(column) => (column, DataType::String),
+        let time = match queries.time {
+            QueryTime::At(column) | QueryTime::MidnightBefore(column) => {
+                Some((column, DataType::Long))
+            }
+            QueryTime::EndOfDay(column) => Some((column, DataType::String)),
+            QueryTime::Fixed(_) => None,
         };
-        in_range(left, &[time])?;
-        hold(
-            left.fields[time].data_type == data_type,
-            "its time has another type",
-        )?;
+        if let Some((column, data_type)) = time {
+            in_range(left, &[column])?;
+            let found = &left.fields[column].data_type;
+            hold(*found == data_type, "its time has another type")?;
+        }
         queries
             .filters
             .iter()
