@@ -7,15 +7,19 @@
 mod analyze;
 mod catalog;
 mod chain;
+mod compare;
+mod consistency;
 mod error;
 mod explain;
 mod group_by;
 mod inputs;
 mod join;
+mod log_flattener;
 mod measure;
 mod rows;
 mod statistics;
 mod step;
+mod stored;
 mod tables;
 
 pub use catalog::WarehouseCatalog;
@@ -49,6 +53,10 @@ pub enum Kind {
     LogSummary,
     /// Hold the statistics of two ranges of days against each other.
     Drift,
+    /// Decode logged requests into columns.
+    LogFlattener,
+    /// Hold what was served against what a backfill gives.
+    Consistency,
 }
 
 impl Kind {
@@ -63,6 +71,8 @@ impl Kind {
             Self::StatsSummary => "stats-summary",
             Self::LogSummary => "log-summary",
             Self::Drift => "drift",
+            Self::LogFlattener => "log-flattener",
+            Self::Consistency => "consistency-metrics-compute",
         }
     }
 }
@@ -240,6 +250,8 @@ pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
             statistics::run(job, join, context)
         }
         (Kind::Drift, Definition::Join(join)) => statistics::drift(job, join, context),
+        (Kind::LogFlattener, Definition::Join(join)) => log_flattener::run(job, join, context),
+        (Kind::Consistency, Definition::Join(join)) => consistency::run(job, join, context),
         (_, Definition::Join(join)) => join::run(job, join, context),
         _ => wrong("join"),
     }

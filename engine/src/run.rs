@@ -12,7 +12,8 @@ use unskewed_connectors::clock::SystemClock;
 use unskewed_connectors::table::{
     Selection, Split, StagedPartition, TableWrite, Warehouse, WriteOptions,
 };
-use unskewed_planner::physical::{DataflowPlan, DayFilter, NodeId, Operator, Scan};
+use unskewed_planner::expr::Literal;
+use unskewed_planner::physical::{Comparison, DataflowPlan, DayFilter, NodeId, Operator, Scan};
 use unskewed_planner::schema::Schema;
 
 use crate::error::{EngineError, Failure};
@@ -183,7 +184,8 @@ fn shares(run: &Run<'_>, workers: usize) -> Result<Shares, EngineError> {
         let Operator::Scan(scan) = &node.operator else {
             continue;
         };
-        let splits = splits(run.warehouse, scan)?;
+        let mut splits = splits(run.warehouse, scan)?;
+        splits.retain(|split| may_hold(split, scan, &node.schema));
         let day_column = scan.days.as_ref().map(|d| d.column.as_str());
         let is_left = lefts.contains(&node.id);
         let first_ordinal = owners.len() as u64;
@@ -231,6 +233,19 @@ fn lefts(plan: &DataflowPlan) -> BTreeSet<NodeId> {
         }
     }
     lefts
+}
+
+/// Whether a split's partition may hold rows that the scan wants: a sub-partition of another value holds none.
+fn may_hold(split: &Split, scan: &Scan, schema: &Schema) -> bool {
+    scan.skip.iter().all(|predicate| {
+        let column = &schema.fields[predicate.column].name;
+        match (split.partition.value(column), &predicate.literal) {
+            (Some(value), Literal::String(wanted)) => {
+                predicate.comparison != Comparison::Equal || value == wanted
+            }
+            _ => true,
+        }
+    })
 }
 
 fn splits(warehouse: &Warehouse, scan: &Scan) -> Result<Vec<Split>, EngineError> {

@@ -7,9 +7,11 @@
 
 mod analysis;
 mod bootstrap;
+mod comparison;
 mod compute;
 mod group;
 mod left;
+mod logs;
 mod measure;
 mod part;
 mod prune;
@@ -28,6 +30,8 @@ use crate::resolve::BackfillGroup;
 use crate::time::{Partition, PartitionRange};
 
 pub use analysis::{Analysis, TIME_MILLIS_ALLOWED, analysis};
+pub use comparison::{ComparedTable, ComparisonRun, comparison};
+pub use logs::{LogRun, LogVersion, SCHEMA_HASH_COLUMN, check_log, flat_logs, log_fields};
 pub use range::{part_query_days, scan_days};
 pub use statistics::{StatisticsRun, statistics};
 pub use table::table_rows;

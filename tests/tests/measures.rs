@@ -35,7 +35,7 @@ fn fill(warehouse: &Path, day: i64, rows: i64, centre: f64) {
     let times: Vec<Option<i64>> = (0..rows)
         .map(|row| Some(START + day * DAY + (row % 24) * HOUR + row))
         .collect();
-    let values = (0..rows).map(|row| (row % 4 != 0).then(|| centre + (row % 100) as f64));
+    let values = (0..rows).map(|row| (row % 4 != 0).then_some(centre + (row % 100) as f64));
     let columns: Vec<(&str, arrow_array::ArrayRef)> = vec![
         ("user", texts(&users)),
         ("ts", longs(&times)),

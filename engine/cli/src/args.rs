@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use unskewed_planner::time::Partition;
 
-pub(crate) use measure::{AnalyzeArgs, DriftArgs, FindingsFormat, Shown, StatsArgs};
+pub(crate) use measure::{
+    AnalyzeArgs, ConsistencyArgs, DriftArgs, FindingsFormat, LogFlattenerArgs, Shown, StatsArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -105,6 +107,10 @@ pub(crate) enum Command {
     LogSummary(Box<StatsArgs>),
     /// Hold the statistics of two ranges of days against each other
     Drift(Box<DriftArgs>),
+    /// Decode the logged requests of a join into a column for each field
+    LogFlattener(Box<LogFlattenerArgs>),
+    /// Hold what was served to logged requests against what a backfill gives
+    ConsistencyMetricsCompute(Box<ConsistencyArgs>),
     /// Print the plan of a definition: what is scanned, shared and kept
     Explain(ExplainArgs),
     /// Jobs this version does not know yet

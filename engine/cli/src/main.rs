@@ -97,6 +97,18 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
             let asked = Asked::new(Kind::Drift, &args.job);
             asked.measuring(options, &args.shown).run(global, added)
         }
+        Command::LogFlattener(args) => {
+            let asked = Asked::new(Kind::LogFlattener, &args.job);
+            asked
+                .measuring(args.options(), &Shown::default())
+                .run(global, added)
+        }
+        Command::ConsistencyMetricsCompute(args) => {
+            let asked = Asked::new(Kind::Consistency, &args.job);
+            asked
+                .measuring(MeasureOptions::default(), &args.shown)
+                .run(global, added)
+        }
         Command::Run(_) => Err(Failure::usage("a run starts no other run")),
         Command::Explain(args) => {
             let config = configuration(global, added)?;
@@ -110,13 +122,11 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
 
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
-    const LATER: [&str; 13] = [
+    const LATER: [&str; 11] = [
         "group-by-upload",
         "group-by-streaming",
         "staging-query-backfill",
         "label-join",
-        "log-flattener",
-        "consistency-metrics-compute",
         "compare-join-query",
         "metadata-export",
         "metadata-upload",
@@ -125,7 +135,7 @@ fn unknown_job(words: &[String]) -> Failure {
         "serve",
         "cluster",
     ];
-    const NOW: [&str; 10] = [
+    const NOW: [&str; 12] = [
         "group-by-backfill",
         "join",
         "join-left",
@@ -134,6 +144,8 @@ fn unknown_job(words: &[String]) -> Failure {
         "stats-summary",
         "log-summary",
         "drift",
+        "log-flattener",
+        "consistency-metrics-compute",
         "run",
         "explain",
     ];

@@ -43,6 +43,10 @@ pub enum Error {
         part: String,
         known: String,
     },
+    #[error("join {join} has nothing logged in {table}")]
+    NothingLogged { join: String, table: String },
+    #[error("{table}, the table of logged schemas, has no partition")]
+    NoSchemas { table: String },
     #[error("{table} has no statistics of {days}")]
     NoStatistics { table: String, days: String },
     #[error("{count} bad rows, more than the {allowed} allowed; the first: {first}")]
@@ -92,6 +96,10 @@ impl Error {
             Self::NoStart { .. } => Some(
                 "give --start-partition-override, or check that the source table has partitions",
             ),
+            Self::NothingLogged { .. } => Some(
+                "check that samplePercent was set when requests were served, and that the log was written out",
+            ),
+            Self::NoSchemas { .. } => Some("run the job that fills it, up to this day"),
             Self::NoStatistics { .. } => {
                 Some("run stats-summary (or log-summary) up to these days first")
             }

@@ -23,6 +23,10 @@ pub struct MeasureOptions {
     pub reference: Option<PartitionRange>,
     /// The stability index above which a drift is an error.
     pub stability_max: Option<f64>,
+    /// The table of logged requests.
+    pub log_table: Option<String>,
+    /// The table of logged schemas.
+    pub schema_table: Option<String>,
 }
 
 impl Default for MeasureOptions {
@@ -37,6 +41,8 @@ impl Default for MeasureOptions {
             logged: false,
             reference: None,
             stability_max: None,
+            log_table: None,
+            schema_table: None,
         }
     }
 }

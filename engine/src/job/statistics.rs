@@ -17,6 +17,7 @@ use unskewed_planner::semantic_hash::{HASH_PROPERTY, SemanticHashes};
 use unskewed_planner::time::PartitionRange;
 
 use super::error::{Error, Result};
+use super::stored::{self, Stored};
 use super::{Context, Event, Job, Kind, Outcome, step, tables};
 use crate::findings::Findings;
 use crate::partitions::{Request as HoleRequest, unfilled};
@@ -166,10 +167,23 @@ fn measure(
         path: &path,
         output: &tables.output,
     });
-    let executed = step::execute(&plan, None, context)?;
+    let mut executed = step::execute(&plan, None, context)?;
     executed.check_bad_rows(&job.options, so_far)?;
     let schema = executed.schema_of(&tables.output);
     let mut done = executed.outcome();
+    // The stored form comes first: a day that has statistics has both.
+    if let Some(rows) = executed.take_collected("statistics") {
+        let stored = Stored {
+            table: &tables.upload,
+            kind: "daily_stats_upload",
+            meta_data: &join.meta_data,
+            more: properties(join, context)?,
+            path: &path,
+            rows: &rows,
+            values: stored::value_names(&rows),
+        };
+        done.partitions_written += stored::write(&stored, context)?;
+    }
     for filled in executed.commit()? {
         done.rows_out += filled.rows;
         done.partitions_written += filled.days.len() as u64;
@@ -189,24 +203,11 @@ fn describe(
     let Some(schema) = schema else {
         return Ok(());
     };
-    let measured = context
-        .warehouse
-        .table(&output_table(&join.meta_data).ok_or_else(no_namespace)?)?;
-    let mut more = vec![];
-    if measured.exists()? {
-        let own = measured.properties()?.properties;
-        let private = super::inputs::PROPERTY;
-        more = own
-            .into_iter()
-            .filter(|(name, _)| name != private)
-            .collect();
-    }
+    let more = properties(join, context)?;
     let more = more
         .iter()
         .map(|(name, value)| (name.as_str(), value.clone()));
-    let more = more
-        .filter(|(name, _)| *name != "chronon_table_type")
-        .collect();
+    let more = more.collect();
     let about = tables::Written {
         kind,
         meta_data: &join.meta_data,
@@ -214,6 +215,20 @@ fn describe(
         more,
     };
     tables::describe(table, schema, &about)
+}
+
+/// What the join's output says of itself, its kind left out.
+fn properties(join: &Join, context: &Context<'_>) -> Result<Vec<(String, String)>> {
+    let name = output_table(&join.meta_data).ok_or_else(no_namespace)?;
+    let measured = context.warehouse.table(&name)?;
+    if !measured.exists()? {
+        return Ok(vec![]);
+    }
+    let own = measured.properties()?.properties.into_iter();
+    let private = [super::inputs::PROPERTY, "chronon_table_type"];
+    Ok(own
+        .filter(|(name, _)| !private.contains(&name.as_str()))
+        .collect())
 }
 
 /// What the statistics of the days asked for say.

@@ -225,7 +225,10 @@ fn sink(plan: &DataflowPlan, sink: &Sink) -> Details {
         "table",
         vec![format!("{} ({})", sink.table.name, sink.table.kind)],
     )];
-    let under = sink.under.iter().map(|(column, value)| format!("{column}={value}"));
+    let under = sink
+        .under
+        .iter()
+        .map(|(column, value)| format!("{column}={value}"));
     push(&mut details, "under", under.collect());
     details.extend(sink.partition.map(|index| ("partition", vec![name(index)])));
     details.extend(sink.days.map(|days| ("days", vec![days.to_string()])));

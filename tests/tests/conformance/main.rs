@@ -32,7 +32,12 @@ const HISTORY: &str = "what the reference's sketch answers depends on the histor
 const TIES: &str =
     "which of equally frequent values stays depends on the history of the reference's hash map";
 
-const KNOWN: [Known; 15] = [
+const KNOWN: [Known; 16] = [
+    Known {
+        case: "fetch_log_flatten_consistency",
+        what: What::Job("group-by-upload"),
+        reason: "uploads come with serving; the steps after it rest on the recorded log",
+    },
     Known {
         case: "gb_double_special",
         what: What::Columns(&[
@@ -221,6 +226,7 @@ macro_rules! cases {
 
 cases! {
     analyzer_schema
+    fetch_log_flatten_consistency
     gb_cumulative
     gb_days_absent
     gb_derivations
@@ -273,4 +279,5 @@ cases! {
     join_temporal_ops_long
     join_temporal_ops_short
     join_temporal_ops_string
+    stats_summary
 }

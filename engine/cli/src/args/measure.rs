@@ -1,4 +1,4 @@
-//! Options of the jobs that measure: `analyze`, `stats-summary`, `log-summary`, `drift`.
+//! Options of the jobs that measure, and of those that read logs.
 
 use std::path::PathBuf;
 
@@ -146,6 +146,43 @@ impl DriftArgs {
             ..MeasureOptions::default()
         })
     }
+}
+
+/// `log-flattener`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LogFlattenerArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Table of logged requests, with a partition for each join [default: $CHRONON_LOG_TABLE]
+    #[arg(long, value_name = "TABLE", env = "CHRONON_LOG_TABLE", hide_env = true)]
+    log_table: Option<String>,
+    /// Table of logged schemas by their hashes [default: $CHRONON_SCHEMA_TABLE]
+    #[arg(
+        long,
+        value_name = "TABLE",
+        env = "CHRONON_SCHEMA_TABLE",
+        hide_env = true
+    )]
+    schema_table: Option<String>,
+}
+
+impl LogFlattenerArgs {
+    pub(crate) fn options(&self) -> MeasureOptions {
+        MeasureOptions {
+            log_table: self.log_table.clone(),
+            schema_table: self.schema_table.clone(),
+            ..MeasureOptions::default()
+        }
+    }
+}
+
+/// `consistency-metrics-compute`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ConsistencyArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -1,4 +1,5 @@
-//! What statistics and comparisons measure of values. Users cannot write these: their names have blanks.
+//! What statistics and comparisons measure of values, and how logs are read. Users cannot write these: their names
+//! have blanks.
 
 use super::{Function, Takes};
 use crate::schema::DataType;
@@ -14,6 +15,10 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         Function::custom(&["values differ"], 2..=2, |call| {
             call.returns(DataType::Boolean)
+        }),
+        // Typed by the schema that is its second argument.
+        Function::custom(&["logged record"], 2..=2, |call| {
+            call.returns(DataType::Struct(vec![]))
         }),
         Function::new(
             &["sketch quantiles"],

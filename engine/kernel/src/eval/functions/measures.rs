@@ -1,15 +1,22 @@
-//! What statistics and comparisons measure of values: edits between lists, whether values differ, quantiles.
+//! What statistics and comparisons measure of values: edits between lists, whether values differ, quantiles. And what
+//! a log holds of a request.
 
 use std::sync::Arc;
 
 use arrow_array::builder::{Float32Builder, ListBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type};
-use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, BinaryArray, ListArray, MapArray, StructArray, UInt32Array};
+use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType as ArrowType, Field};
 use arrow_select::take::take;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use unskewed_planner::avro::Record;
+
 use super::{Entry, eager};
+use crate::codec::avro;
 use crate::distribution::Distribution;
 use crate::error::KernelError;
 use crate::eval::build::Built;
@@ -25,6 +32,7 @@ pub(super) fn functions() -> Vec<Entry> {
             edits(call, |edits| edits.deletes)
         }),
         eager("values differ", values_differ),
+        eager("logged record", logged_record),
         eager("sketch quantiles", sketch_quantiles),
     ]
 }
@@ -160,6 +168,28 @@ fn has_map(data_type: &ArrowType) -> bool {
         ArrowType::Struct(fields) => fields.iter().any(|field| has_map(field.data_type())),
         _ => false,
     }
+}
+
+/// The record that base64 text holds by an Avro schema; null for text that holds none.
+fn logged_record(call: &Call<'_>) -> Built {
+    let (texts, schemas) = (call.strings(0), call.strings(1));
+    let unreadable = |message: String| KernelError::Row { row: 0, message };
+    let record = Record::parse(schemas.get(0).unwrap_or_default());
+    let record = record.map_err(|error| unreadable(error.to_string()))?;
+    let datums: BinaryArray = (0..call.rows)
+        .map(|row| STANDARD.decode(texts.get(row)?).ok())
+        .collect();
+    let decoded = avro::decode(&record, &datums)?;
+    let mut there: Vec<bool> = (0..call.rows).map(|row| datums.is_valid(row)).collect();
+    decoded.bad.iter().for_each(|bad| there[bad.row] = false);
+    let ArrowType::Struct(fields) = call.data_type.to_arrow() else {
+        return Err(call.unsupported());
+    };
+    let nulls = Some(NullBuffer::from(there));
+    Ok(match fields.is_empty() {
+        true => Arc::new(StructArray::new_empty_fields(call.rows, nulls)),
+        false => Arc::new(StructArray::try_new(fields, decoded.columns, nulls)?),
+    })
 }
 
 /// Null for bytes that are no sketch, and for an empty one.
