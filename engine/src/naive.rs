@@ -292,14 +292,15 @@ impl Twin<'_> {
             unreachable!("the right of an as-of is arranged");
         };
         let (mut offsets, mut query_offsets) = (vec![0], vec![0]);
-        let (mut ts, mut rows, mut query_ts) = (vec![], vec![], vec![]);
+        let (mut ts, mut positions, mut rows, mut query_ts) = (vec![], vec![], vec![], vec![]);
         for group in queries.chunk_by(|a, b| a.0 == b.0) {
-            for (time, _, row) in keyed
+            for (time, position, row) in keyed
                 .get(&group[0].0)
                 .map(Vec::as_slice)
                 .unwrap_or_default()
             {
                 ts.push(*time);
+                positions.push(*position);
                 rows.push(*row);
             }
             query_ts.extend(group.iter().map(|query| query.1));
@@ -312,6 +313,7 @@ impl Twin<'_> {
         let right = RowRun {
             offsets: &offsets,
             ts: &ts,
+            positions: &positions,
             columns: &columns,
         };
         let asked = QueryRun {

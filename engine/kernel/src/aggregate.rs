@@ -5,7 +5,7 @@
 //! | [`Aggregator`] | one file per family | one operation over the elements of a bound array: no nulls, no lists, no buckets |
 //! | [`fold::Fold`] | `fold.rs`, `keyed.rs`, `tensor.rs` | makes rows of elements: skips nulls, explodes lists, splits by bucket or map key or position |
 //! | [`bind::bind`] | `bind.rs` | the one place where an operation and its types pick an aggregator |
-//! | [`fold::Visitor`] | `sawtooth.rs`, `script.rs` | loops over a run with the fold it is handed, monomorphic inside |
+//! | [`fold::Visitor`] | `sawtooth.rs`, `replay.rs`, `script.rs` | loops over a run with the fold it is handed, monomorphic inside |
 //! | [`row::RowAggregate`] | `row.rs` | the parts of a group-by, compiled: shares one fold among the windows of a column |
 //!
 //! **Adding an operation** touches two files: its row in `planner/src/aggregation` (signature and name), and its family
@@ -26,13 +26,18 @@ mod distinct;
 mod extremes;
 pub mod fold;
 pub(crate) mod frequent;
+mod heap;
+mod histogram;
+pub(crate) mod java_map;
 mod kept;
 mod keyed;
 pub(crate) mod kll;
 mod moments;
 pub mod output;
+pub(crate) mod replay;
 pub mod row;
 pub(crate) mod sawtooth;
+pub(crate) mod scala_map;
 pub(crate) mod script;
 pub mod stored;
 mod sum;
@@ -61,6 +66,21 @@ pub trait Aggregator {
     /// Whether the state of an hour or a day is folded from its rows, not merged from its five minutes: for operations
     /// whose merges cost accuracy.
     const FROM_ROWS: bool = false;
+
+    /// Whether the order of work shows in the answers.
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Free
+    }
+
+    /// A state that later changes to this one leave alone, as the reference copies it.
+    fn copy(&self, state: &Self::State) -> Self::State {
+        state.clone()
+    }
+
+    /// The state after the reference wrote it for another task and read it back.
+    fn ship(&self, state: &Self::State) -> Self::State {
+        self.copy(state)
+    }
 
     /// The state of one element.
     fn start(&self, element: usize) -> Self::State;
@@ -96,6 +116,17 @@ pub trait Aggregator {
         let _ = (elements, windows);
         None
     }
+}
+
+/// Whether the order of work, in which values are added and states merged, shows in what is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WorkOrder {
+    /// No more than in the last digits: the canonical fold serves.
+    Free,
+    /// Yes: the reference's order is followed (`replay.rs`).
+    Rows,
+    /// Yes, and so does which other times are asked for the key.
+    Questions,
 }
 
 /// Some windows of a timeline.

@@ -6,6 +6,8 @@
 //! the sketches.
 
 pub mod generate;
+mod java;
+mod replay;
 pub mod state;
 pub mod value;
 
@@ -44,7 +46,6 @@ fn answers(
     parts: &[AggregatePart],
     run: Run<'_>,
     queries: Queries<'_>,
-    least_buckets: usize,
     answer: impl Fn(&AggregatePart, std::ops::Range<usize>, i64) -> Option<State>,
 ) -> Answers {
     let of_part = |part: &AggregatePart| {
@@ -52,7 +53,7 @@ fn answers(
         for key in 0..run.key_count() {
             for query in queries.of_key(key) {
                 let state = answer(part, run.rows(key), queries.ts[query]);
-                column.push(state.map_or(Value::Null, |state| state.finish(part, least_buckets)));
+                column.push(state.map_or(Value::Null, |state| state.finish(part)));
             }
         }
         column
@@ -68,9 +69,44 @@ pub fn point_in_time(
     run: Run<'_>,
     queries: Queries<'_>,
 ) -> Answers {
-    // The reference's snapshots of events start as copies of small maps.
-    let least_buckets = if by == Resolution::Daily { 8 } else { 16 };
-    answers(parts, run, queries, least_buckets, |part, rows, query| {
+    let mut columns = canonical(parts, right, by, run, queries);
+    let is_sibling = |a: &AggregatePart, b: &AggregatePart| {
+        a.base() == b.base() && a.arguments == b.arguments && replay::shows_order(a)
+    };
+    for (place, part) in parts.iter().enumerate() {
+        // The windows of one base are worked on together, each once, when the first of them comes up.
+        let siblings = parts.iter().filter(|other| is_sibling(part, other));
+        let mut windows: Vec<&AggregatePart> = Vec::new();
+        for sibling in siblings {
+            if !windows.iter().any(|known| known.window == sibling.window) {
+                windows.push(sibling);
+            }
+        }
+        if !parts[..place].iter().any(|other| is_sibling(part, other)) && !windows.is_empty() {
+            let replayed = replay::answers(&windows, right, by, run, queries);
+            for (other, column) in parts.iter().zip(&mut columns) {
+                let window = windows.iter().position(|w| w.window == other.window);
+                if let (true, Some(window)) = (is_sibling(part, other), window) {
+                    column.clone_from(&replayed[window]);
+                }
+            }
+        }
+    }
+    columns
+}
+
+/// The canonical fold, for all parts.
+fn canonical(
+    parts: &[AggregatePart],
+    right: &Schema,
+    by: Resolution,
+    run: Run<'_>,
+    queries: Queries<'_>,
+) -> Answers {
+    answers(parts, run, queries, |part, rows, query| {
+        if replay::shows_order(part) {
+            return None;
+        }
         let tail = by.tail_millis(part.window, query);
         let head = floor_to(query, FIVE_MINUTES_MILLIS);
         let inside = rows.filter(|row| tail <= run.ts[*row] && run.ts[*row] < query);
@@ -107,13 +143,8 @@ pub fn point_in_time(
 /// The state of a unit: five minutes fold their rows, hours their five minutes, days their hours; but where merging
 /// costs accuracy all units fold their rows.
 fn unit_state(part: &AggregatePart, items: &[Item], length: i64) -> Option<State> {
-    use Operation::{
-        ApproxHistogramK, ApproxPercentile, ApproxUniqueCount, Kurtosis, Skew, Variance,
-    };
-    let from_rows = matches!(
-        part.operation,
-        Variance | Skew | Kurtosis | ApproxPercentile | ApproxUniqueCount | ApproxHistogramK
-    );
+    use Operation::{ApproxUniqueCount, Variance};
+    let from_rows = matches!(part.operation, Variance | ApproxUniqueCount);
     let child = match length {
         DAY_MILLIS if !from_rows => HOUR_MILLIS,
         HOUR_MILLIS if !from_rows => FIVE_MINUTES_MILLIS,
@@ -154,7 +185,7 @@ pub fn snapshot_rows(
 ) -> Answers {
     let windowed = parts.iter().any(|part| part.window.millis().is_some());
     let timed = parts.iter().any(AggregatePart::is_timed);
-    answers(parts, run, queries, 16, |part, rows, query| {
+    answers(parts, run, queries, |part, rows, query| {
         let mut state = None;
         for row in rows.filter(|row| run.ts[*row] == query) {
             let time = time_column.and_then(|column| own_time(right, run, column, row));
@@ -171,7 +202,7 @@ pub fn snapshot_rows(
                 state = State::updated(part, state, &item);
             }
         }
-        state
+        state.as_ref().map(State::shipped)
     })
 }
 
@@ -187,7 +218,7 @@ pub fn mutated_snapshot(
         let index = right.index_of(column).expect("the column is in the run");
         Value::read(&run.columns[index], row)
     };
-    answers(parts, run, queries, 16, |part, rows, query| {
+    answers(parts, run, queries, |part, rows, query| {
         let midnight = floor_to(query, DAY_MILLIS);
         let tail = Resolution::FiveMinutes.tail_millis(part.window, query);
         let mut state = None;

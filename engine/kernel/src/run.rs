@@ -16,6 +16,8 @@ pub struct Run<'a> {
     pub offsets: &'a [u32],
     /// The sort time of each row in milliseconds.
     pub ts: &'a [i64],
+    /// The source position of each row, where the evaluator wants it ([`Needs::positions`]); else may be empty.
+    pub positions: &'a [u64],
     /// The payload, each as long as `ts`.
     pub columns: &'a [ArrayRef],
 }
@@ -70,16 +72,31 @@ impl Evaluated {
     }
 }
 
+/// What an evaluator must be handed beyond the rows that its queries look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The positions of the rows.
+    pub positions: bool,
+    /// All queries of a key in one call, with all rows they look at, because answers depend on the other queries.
+    pub whole_keys: bool,
+}
+
 /// A pure function from right rows and queries to features.
 ///
 /// # Contract
 /// The answer to a query depends only on the right rows of its key, their order and the query's
 /// time: not on other
 /// keys or queries in the call, nor on earlier calls. A right row at `ts` changes no answer outside
-/// `reach(ts)`.
+/// `reach(ts)`. With [`Needs::whole_keys`] it depends on all queries of the key too, and a row may change any answer of
+/// its key.
 pub trait Evaluator {
     /// Names and types of the answer's columns.
     fn output(&self) -> &[Field];
+
+    /// What it must be handed.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 
     /// Answers all queries.
     fn evaluate(&mut self, right: Run<'_>, queries: Queries<'_>) -> Result<Evaluated, KernelError>;

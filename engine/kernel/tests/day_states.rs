@@ -58,6 +58,7 @@ fn recorded_day() {
     let run = Run {
         offsets: &offsets,
         ts: &ts,
+        positions: &[],
         columns: &[Arc::new(amounts), Arc::new(categories)],
     };
     let queries = Queries {

@@ -4,6 +4,7 @@
 //! copied; otherwise they are gathered once. Answers are asked for before and after an epoch, the former only for what
 //! was there before.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -16,7 +17,7 @@ use super::compare::same_rows;
 use super::versions::Stretch;
 use super::walk::Slice;
 use crate::arrange::rows::Rows;
-use crate::columns::{Pieces, take_rows};
+use crate::columns::{Piece, Pieces, take_rows};
 use crate::error::EngineError;
 use crate::exchange::{Batch, Epoch};
 use crate::rle::Rle;
@@ -110,9 +111,18 @@ impl Block {
         (rows, self.asked.len())
     }
 
-    /// Adds queries of a key with the rows they may look at. Rows that change nothing are looked at once.
-    pub(super) fn add(&mut self, key: u128, slices: &[Slice], rows: &[Stretch], queries: &[Query]) {
-        let changed = rows.iter().any(|s| s.old != s.new);
+    /// Adds queries of a key with the rows they may look at. Rows that change nothing are looked at once, unless
+    /// answers depend on the other queries (`whole`), which change too.
+    pub(super) fn add(
+        &mut self,
+        key: u128,
+        slices: &[Slice],
+        rows: &[Stretch],
+        queries: &[Query],
+        whole: bool,
+    ) {
+        let changed =
+            rows.iter().any(|s| s.old != s.new) || whole && queries.iter().any(|q| q.old != q.new);
         let before = queries.iter().any(|q| q.old != 0);
         let sources: Vec<usize> = rows
             .iter()
@@ -239,21 +249,15 @@ impl Block {
                 .pieces
                 .gather(shape.payload.len(), sources, self.sources.len())?,
         };
-        let mut copied = Vec::new();
-        let ts: &[i64] = match side.pieces.as_slice() {
-            [] => &[],
-            [piece] => &self.sources[piece.source as usize].ts[piece.rows()],
-            pieces => {
-                copied.reserve(side.pieces.len());
-                for piece in pieces {
-                    copied.extend_from_slice(&self.sources[piece.source as usize].ts[piece.rows()]);
-                }
-                &copied
-            }
+        let ts = self.gathered(side, |rows| &rows.ts);
+        let positions = match evaluator.needs().positions {
+            true => self.gathered(side, |rows| &rows.position),
+            false => Cow::Borrowed([].as_slice()),
         };
         let right = Run {
             offsets: &side.row_offsets,
-            ts,
+            ts: &ts,
+            positions: &positions,
             columns: &payload,
         };
         let asked = Queries {
@@ -277,6 +281,22 @@ impl Block {
             columns,
             starts: starts(&query, side.query_ts.len()),
         })
+    }
+
+    /// What a side's rows have of a column that is not payload; copied only where they lie apart.
+    fn gathered<T: Clone>(&self, side: &Side, column: impl Fn(&Rows) -> &[T]) -> Cow<'_, [T]> {
+        let of = |piece: &Piece| &column(&self.sources[piece.source as usize])[piece.rows()];
+        match side.pieces.as_slice() {
+            [] => Cow::Borrowed(&[]),
+            [piece] => Cow::Borrowed(of(piece)),
+            pieces => {
+                let mut copied = Vec::with_capacity(side.pieces.len());
+                pieces
+                    .iter()
+                    .for_each(|piece| copied.extend_from_slice(of(piece)));
+                Cow::Owned(copied)
+            }
+        }
     }
 
     /// The carried columns of each answer; null where the key has no rows.

@@ -12,6 +12,9 @@ use super::versions::{At, Reader, Stretch, versions, within};
 use super::walk::Slice;
 use crate::exchange::Epoch;
 
+/// All times.
+const EVER: Range<i64> = i64::MIN..i64::MAX;
+
 /// Where queries come from.
 #[derive(Clone, Debug)]
 pub(super) enum Asking {
@@ -135,7 +138,9 @@ impl Changer {
                 if matches!(self.asking, Asking::Fixed { .. }) {
                     self.count_fixed(start..end);
                 }
-                block.add(key, &right.slices, &self.rows, &self.queries[start..end]);
+                let whole = evaluator.needs().whole_keys;
+                let queries = &self.queries[start..end];
+                block.add(key, &right.slices, &self.rows, queries, whole);
                 full(block, evaluator)?;
                 start = end;
             }
@@ -154,7 +159,7 @@ impl Changer {
         let intervals = &mut self.intervals;
         intervals.clear();
         if matches!(self.asking, Asking::Fixed { always: true, .. }) {
-            intervals.push(i64::MIN..i64::MAX);
+            intervals.push(EVER);
         } else if let Some(span) = right.all_new(epoch) {
             let reach = evaluator.reach(span.start).start..evaluator.reach(span.end).end;
             push_interval(intervals, reach);
@@ -178,6 +183,10 @@ impl Changer {
             }
             joined
         });
+        if evaluator.needs().whole_keys && !intervals.is_empty() {
+            intervals.clear();
+            intervals.push(EVER);
+        }
     }
 
     fn find_queries(&mut self, epoch: Epoch, input: &Input, interval: &Range<i64>) {
@@ -227,11 +236,14 @@ impl Changer {
         right: &Input,
         evaluator: &dyn Evaluator,
     ) -> (usize, Range<i64>) {
+        if evaluator.needs().whole_keys {
+            return (self.queries.len(), EVER);
+        }
         let most = self.queries.len().min(start + self.queries_max);
         let rows = right.rows();
         if rows <= self.small_key_rows || matches!(self.asking, Asking::Fixed { always: true, .. })
         {
-            return (most, i64::MIN..i64::MAX);
+            return (most, EVER);
         }
         let mut times = evaluator.looks_at(self.queries[start].ts);
         let mut end = start + 1;
@@ -248,7 +260,7 @@ impl Changer {
         let looked_at: usize = right.slices.iter().map(|s| within(s, &times).len()).sum();
         if looked_at * 2 >= rows {
             // What lies together is cheaper to hand over than to cut.
-            return (end, i64::MIN..i64::MAX);
+            return (end, EVER);
         }
         (end, times)
     }

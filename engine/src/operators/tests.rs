@@ -260,6 +260,8 @@ enum Function {
     },
     /// The kernel's windows; daily ones answer at midnights.
     Windows(Resolution),
+    /// The same for operations whose answers show the order of work, some of them the other queries too.
+    Ordered(Resolution),
     /// The kernel's look-up of rows of exactly the query's time.
     Lookup,
     /// The first of them by position.
@@ -306,7 +308,7 @@ impl Function {
         };
         match self {
             Self::Sums { window, exact } => Box::new(Sums::new(window, exact)),
-            Self::Windows(resolution) => {
+            Self::Windows(resolution) | Self::Ordered(resolution) => {
                 let windows = match resolution {
                     Resolution::Daily => &[Window::Days(1), Window::Days(3), Window::Unbounded][..],
                     Resolution::FiveMinutes => &[
@@ -316,7 +318,21 @@ impl Function {
                         Window::Days(13),
                     ],
                 };
-                Box::new(PointInTime::new(&parts(windows), &right, resolution).unwrap())
+                let parts = match self {
+                    Self::Ordered(_) => {
+                        let each = windows.iter().flat_map(|window| {
+                            let operations = [
+                                Operation::ApproxHistogramK,
+                                Operation::Kurtosis,
+                                Operation::TopK,
+                            ];
+                            operations.map(|o| part(o, *window))
+                        });
+                        each.collect()
+                    }
+                    _ => parts(windows),
+                };
+                Box::new(PointInTime::new(&parts, &right, resolution).unwrap())
             }
             Self::Lookup => Box::new(Lookup::new(&right.fields, &right).unwrap()),
             Self::FirstRow => Box::new(Lookup::new(&right.fields, &right).unwrap().first_only()),
@@ -443,6 +459,7 @@ fn from_scratch(
         let key = asked[0].0;
         let rows: Vec<_> = right.iter().filter(|r| r.0 == key).collect();
         let ts: Vec<i64> = rows.iter().map(|r| r.1).collect();
+        let positions: Vec<u64> = rows.iter().map(|r| r.2).collect();
         let query_ts: Vec<i64> = asked.iter().map(|q| q.1).collect();
         let names = rows.iter().map(|r| r.0 as i64 + 1_000);
         let payload: [ArrayRef; 2] = [
@@ -452,6 +469,7 @@ fn from_scratch(
         let run = Run {
             offsets: &[0, rows.len() as u32],
             ts: &ts,
+            positions: &positions,
             columns: &payload,
         };
         let asks = Queries {
@@ -487,7 +505,9 @@ fn check<const TARGET: usize>(setting: Setting) {
     let history = Arc::new(History::random(&mut random, epochs, setting.scale));
     let mut times: Vec<i64> = (0..random.below(9))
         .map(|_| match setting.function {
-            Function::Windows(Resolution::Daily) => random.below(16) as i64 * DAY_MILLIS,
+            Function::Windows(Resolution::Daily) | Function::Ordered(Resolution::Daily) => {
+                random.below(16) as i64 * DAY_MILLIS
+            }
             _ => random.below(320) as i64 * setting.scale,
         })
         .collect();
@@ -537,18 +557,19 @@ fn settings(
         let serialised = pick(&[0, 0, 1]) == 1;
         let exact = pick(&[0, 0, 1]) == 1;
         let window = pick(&[10, 250, 1_000, 100_000]) as i64;
-        let windows = match fixed {
-            true => Function::Windows(Resolution::Daily),
-            false => Function::Windows(Resolution::FiveMinutes),
+        let resolution = match fixed {
+            true => Resolution::Daily,
+            false => Resolution::FiveMinutes,
         };
+        let (windows, ordered) = (Function::Windows(resolution), Function::Ordered(resolution));
         let function = match kernel {
             true => {
                 let others = [Function::Lookup, Function::FirstRow, Function::SnapshotRows];
-                [windows, windows, others[0], others[1], others[2]][pick(&[0, 1, 2, 3, 4])]
+                [windows, ordered, others[0], others[1], others[2]][pick(&[0, 1, 2, 3, 4])]
             }
             false => Function::Sums { window, exact },
         };
-        let scale = if matches!(function, Function::Windows(_)) {
+        let scale = if matches!(function, Function::Windows(_) | Function::Ordered(_)) {
             4_200_000
         } else {
             10

@@ -11,7 +11,7 @@ use unskewed_kernel::evaluate::lookup::Lookup;
 use unskewed_kernel::evaluate::mutated_snapshot::{MutatedSnapshot, MutationColumns};
 use unskewed_kernel::evaluate::point_in_time::PointInTime;
 use unskewed_kernel::evaluate::snapshot_rows::SnapshotRows;
-use unskewed_kernel::run::{Evaluated, Evaluator, Queries, Run};
+use unskewed_kernel::run::{Evaluated, Evaluator, Needs, Queries, Run};
 use unskewed_kernel::window;
 use unskewed_planner::physical::{EvaluatorPlan, Resolution};
 use unskewed_planner::schema::{DataType, Field, Schema};
@@ -79,6 +79,10 @@ struct Tagged {
 impl Evaluator for Tagged {
     fn output(&self) -> &[Field] {
         self.inner.output()
+    }
+
+    fn needs(&self) -> Needs {
+        self.inner.needs()
     }
 
     fn evaluate(&mut self, right: Run<'_>, queries: Queries<'_>) -> Result<Evaluated, KernelError> {

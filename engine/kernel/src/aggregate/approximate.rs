@@ -11,12 +11,12 @@ use datasketches::cpc::{CpcSketch, CpcUnion};
 use datasketches::hash::value::{canonical_float, raw_bytes};
 use unskewed_planner::aggregation::AggregatePart;
 
-use super::Aggregator;
 use super::bind::{Shape, type_error};
 use super::fold::Visitor;
 use super::kll::Kll;
 use super::output::{Lists, Numbers, Output};
 use super::stored::Stored;
+use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
 
 /// Picks the aggregator of APPROX_PERCENTILE.
@@ -50,7 +50,10 @@ struct Percentile<'a> {
 impl Aggregator for Percentile<'_> {
     type State = Kll;
     type Output = Lists<Numbers<Float32Type>>;
-    const FROM_ROWS: bool = true;
+
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Rows
+    }
 
     fn start(&self, element: usize) -> Kll {
         let mut state = Kll::new(self.k);

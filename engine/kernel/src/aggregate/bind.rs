@@ -11,13 +11,15 @@ use arrow_array::{Array, ArrayRef};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::DataType as ArrowType;
 use unskewed_planner::aggregation::{AggregatePart, InputShape, Operation};
+use unskewed_planner::schema::DataType;
 
 use super::dictionary::Dictionary;
 use super::fold::{Exploded, Inputs, Items, Scalar, Visitor};
 use super::keyed::{Entries, Keyed};
 use super::tensor::Tensor;
 use super::{
-    Aggregator, approximate, count, distinct, extremes, frequent, kept, moments, sum, timed,
+    Aggregator, WorkOrder, approximate, count, distinct, extremes, frequent, histogram, kept,
+    moments, sum, timed,
 };
 use crate::error::KernelError;
 
@@ -89,16 +91,29 @@ pub fn bind<V: Visitor>(
             moments::bind(part, &elements, shape)
         }
         Operation::TopK | Operation::BottomK => kept::bind_by_value(part, &elements, shape),
-        Operation::FirstK | Operation::LastK => {
-            kept::bind_by_time(part, &elements, inputs.times, shape)
-        }
+        Operation::FirstK | Operation::LastK => kept::bind_by_time(part, &elements, inputs, shape),
         Operation::UniqueCount | Operation::BoundedUniqueCount => {
-            distinct::bind_unique(part, &elements, shape)
+            distinct::bind_unique(part, &elements, inputs.stored, shape)
         }
-        Operation::Histogram => distinct::bind_histogram(part, &elements, inputs.copied, shape),
+        Operation::Histogram => histogram::bind(part, &elements, shape),
         Operation::ApproxUniqueCount => approximate::bind_unique(part, &elements, shape),
         Operation::ApproxPercentile => approximate::bind_percentile(part, &elements, shape),
         Operation::ApproxHistogramK => frequent::bind(part, &elements, shape),
+    }
+}
+
+/// Whether the order of work may show in what a part answers: no less than its aggregator says.
+pub(crate) fn work_order(part: &AggregatePart) -> WorkOrder {
+    match part.operation {
+        Operation::Histogram if part.arguments.k.unwrap_or(0) > 0 => WorkOrder::Questions,
+        Operation::ApproxHistogramK => WorkOrder::Questions,
+        Operation::Skew | Operation::Kurtosis | Operation::ApproxPercentile => WorkOrder::Rows,
+        Operation::TopK | Operation::BottomK
+            if matches!(part.operand_type, DataType::Double | DataType::Float) =>
+        {
+            WorkOrder::Rows
+        }
+        _ => WorkOrder::Free,
     }
 }
 

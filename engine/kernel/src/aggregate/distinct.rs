@@ -1,14 +1,13 @@
-//! UNIQUE_COUNT, BOUNDED_UNIQUE_COUNT and HISTOGRAM.
+//! UNIQUE_COUNT and BOUNDED_UNIQUE_COUNT.
 //!
 //! Values are numbered for the call, so a state is a sorted list of numbers. `0.0` and `-0.0` are two values and all
 //! NaN are one, as Java's boxed doubles are. Every row of bytes is a value of its own: the reference compares arrays
 //! by identity, and stored states show it.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type, Int64Type};
+use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType as ArrowType;
 use md5::{Digest, Md5};
@@ -18,9 +17,10 @@ use unskewed_planner::schema::DataType;
 use super::bind::{Shape, type_error};
 use super::dictionary::Dictionary;
 use super::fold::Visitor;
-use super::output::{Maps, Numbers, Output, Taken};
-use super::stored::{COPY_BUCKETS, NEW_BUCKETS, Stored, hash_of_bits, hash_of_text, in_hash_order};
-use super::{Aggregator, Elements, Windows};
+use super::java_map::JavaMap;
+use super::output::{Numbers, Output};
+use super::stored::{Stored, hash_of_bits, hash_of_text};
+use super::{Aggregator, Elements, Windows, WorkOrder};
 use crate::error::KernelError;
 use crate::hash::FixedMap;
 
@@ -28,6 +28,7 @@ use crate::hash::FixedMap;
 pub(crate) fn bind_unique<V: Visitor>(
     part: &AggregatePart,
     elements: &ArrayRef,
+    stored: bool,
     shape: Shape<V>,
 ) -> Result<V::Answer, KernelError> {
     let bound = match part.operation {
@@ -59,7 +60,7 @@ pub(crate) fn bind_unique<V: Visitor>(
             *example = element as u32;
         }
     }
-    shape.with(Unique {
+    let unique = Unique {
         ids,
         bound,
         examples,
@@ -67,24 +68,12 @@ pub(crate) fn bind_unique<V: Visitor>(
         narrow: matches!(part.element_type, DataType::Int | DataType::Short),
         float: part.element_type == DataType::Float,
         digest: part.operation == Operation::BoundedUniqueCount,
-    })
-}
-
-/// Picks the aggregator of HISTOGRAM.
-pub(crate) fn bind_histogram<V: Visitor>(
-    part: &AggregatePart,
-    elements: &ArrayRef,
-    copied: bool,
-    shape: Shape<V>,
-) -> Result<V::Answer, KernelError> {
-    if *elements.data_type() != ArrowType::Utf8 {
-        return Err(type_error(part, elements.data_type()));
+    };
+    if stored {
+        shape.with(Gathered(unique))
+    } else {
+        shape.with(unique)
     }
-    shape.with(Histogram {
-        values: Dictionary::new(elements.as_string::<i32>()),
-        k: part.arguments.k.unwrap_or(0) as usize,
-        least_buckets: if copied { COPY_BUCKETS } else { NEW_BUCKETS },
-    })
 }
 
 /// Numbers values in order of appearance.
@@ -185,12 +174,8 @@ impl Aggregator for Unique {
     }
 
     fn store(&self, state: &Vec<u32>) -> Stored {
-        let mut ids = state.clone();
-        ids.sort_unstable_by_key(|id| self.examples[*id as usize]);
-        Stored::List(in_hash_order(
-            ids.into_iter().map(|id| self.hashed(id)).collect(),
-            NEW_BUCKETS,
-        ))
+        let values = state.iter();
+        Stored::List(values.map(|id| self.hashed(*id).1).collect())
     }
 
     fn output(&self, direct: bool) -> Self::Output {
@@ -274,131 +259,54 @@ fn digest_of_java_string(text: &str) -> String {
     digest.finalize().into_iter().map(hex).collect()
 }
 
-struct Histogram {
-    values: Dictionary,
-    /// How many entries are kept at the end; 0 for all.
-    k: usize,
-    /// The smallest table of the hash map by whose order ties are resolved.
-    least_buckets: usize,
-}
+/// The same values in a Java hash set, in whose order they are stored.
+struct Gathered(Unique);
 
-impl Histogram {
-    /// The entries to show. With more than k, those that a Java hash map gives first among the ones whose count is not
-    /// below the k-th largest, as the reference does; so of ties at the boundary even a larger count may be left out.
-    /// Of one bucket, what appeared first comes first.
-    fn kept(&self, state: &[Seen]) -> Vec<Seen> {
-        if self.k == 0 || state.len() <= self.k {
-            return state.to_vec();
-        }
-        let mut counts: Vec<i32> = state.iter().map(|entry| entry.count).collect();
-        let (_, cut_off, _) = counts.select_nth_unstable_by_key(self.k - 1, |c| Reverse(*c));
-        let names = self.values.names.as_string::<i32>();
-        let mut hashed: Vec<(i32, Seen)> = state
-            .iter()
-            .map(|entry| (hash_of_text(names.value(entry.id as usize)), *entry))
-            .collect();
-        hashed.sort_unstable_by_key(|(_, entry)| entry.order);
-        let mut kept = in_hash_order(hashed, self.least_buckets);
-        kept.retain(|entry| entry.count >= *cut_off);
-        kept.truncate(self.k);
-        kept.sort_unstable_by_key(|entry| entry.id);
-        kept
+impl Aggregator for Gathered {
+    type State = JavaMap<u32, ()>;
+    type Output = Numbers<Int64Type>;
+
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Rows
     }
 
-    fn add(&self, state: &mut Vec<Seen>, id: u32, count: i32) {
-        match state.binary_search_by_key(&id, |entry| entry.id) {
-            Ok(place) => {
-                let entry = &mut state[place];
-                entry.count = entry.count.wrapping_add(count);
-                if entry.count == 0 {
-                    state.remove(place);
-                }
-            }
-            Err(place) => {
-                let order = match self.k {
-                    0 => 0,
-                    _ => state.iter().map(|entry| entry.order + 1).max().unwrap_or(0),
-                };
-                state.insert(place, Seen { id, count, order });
+    fn copy(&self, state: &JavaMap<u32, ()>) -> JavaMap<u32, ()> {
+        // An empty set that is filled from another, not one that is made for its size.
+        state.rewritten()
+    }
+
+    fn start(&self, element: usize) -> JavaMap<u32, ()> {
+        let mut state = JavaMap::default();
+        self.update(&mut state, element);
+        state
+    }
+
+    fn update(&self, state: &mut JavaMap<u32, ()>, element: usize) {
+        let id = self.0.ids[element];
+        let hash = self.0.hashed(id).0;
+        if state.len() < self.0.bound && state.get_mut(hash, &id).is_none() {
+            state.insert(hash, id, ());
+        }
+    }
+
+    fn merge(&self, state: &mut JavaMap<u32, ()>, later: &JavaMap<u32, ()>) {
+        for (hash, id, ()) in later.iter() {
+            if state.len() < self.0.bound && state.get_mut(hash, id).is_none() {
+                state.insert(hash, *id, ());
             }
         }
     }
 
-    fn one(&self, element: usize, count: i32) -> Vec<Seen> {
-        let id = self.values.ids[element];
-        vec![Seen {
-            id,
-            count,
-            order: 0,
-        }]
-    }
-}
-
-/// How often a value was seen.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    id: u32,
-    count: i32,
-    /// Its place in the order of appearance; only kept where entries are limited.
-    order: u32,
-}
-
-impl Aggregator for Histogram {
-    /// Sorted by the number of the value.
-    type State = Vec<Seen>;
-    type Output = Maps<Taken, Numbers<Int32Type>>;
-    const DELETES: bool = true;
-
-    fn start(&self, element: usize) -> Vec<Seen> {
-        self.one(element, 1)
+    fn store(&self, state: &JavaMap<u32, ()>) -> Stored {
+        let values = state.iter();
+        Stored::List(values.map(|(_, id, ())| self.0.hashed(*id).1).collect())
     }
 
-    fn update(&self, state: &mut Vec<Seen>, element: usize) {
-        self.add(state, self.values.ids[element], 1);
+    fn output(&self, direct: bool) -> Self::Output {
+        self.0.output(direct)
     }
 
-    fn merge(&self, state: &mut Vec<Seen>, later: &Vec<Seen>) {
-        if self.k == 0 {
-            for seen in later {
-                self.add(state, seen.id, seen.count);
-            }
-            return;
-        }
-        let mut later = later.clone();
-        later.sort_unstable_by_key(|entry| entry.order);
-        for seen in later {
-            self.add(state, seen.id, seen.count);
-        }
-    }
-
-    fn start_deleted(&self, element: usize) -> Vec<Seen> {
-        self.one(element, -1)
-    }
-
-    fn delete(&self, state: &mut Vec<Seen>, element: usize) {
-        self.add(state, self.values.ids[element], -1);
-    }
-
-    fn store(&self, state: &Vec<Seen>) -> Stored {
-        let names = self.values.names.as_string::<i32>();
-        let entry = |seen: &Seen| {
-            let name = names.value(seen.id as usize).to_owned();
-            (name, Stored::Whole(i64::from(seen.count)))
-        };
-        Stored::Map(state.iter().map(entry).collect())
-    }
-
-    fn output(&self, _direct: bool) -> Self::Output {
-        Maps::new(Taken::new(&self.values.names, false), Numbers::new(false))
-    }
-
-    fn finish(&self, state: &Vec<Seen>, output: &mut Self::Output) {
-        let kept = self.kept(state);
-        output.append(|keys, counts| {
-            for seen in &kept {
-                keys.append(seen.id);
-                counts.append(seen.count);
-            }
-        });
+    fn finish(&self, state: &JavaMap<u32, ()>, output: &mut Self::Output) {
+        output.append(state.len() as i64);
     }
 }

@@ -10,7 +10,7 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 
 use super::output::Output;
 use super::stored::Stored;
-use super::{Aggregator, Elements, Windows};
+use super::{Aggregator, Elements, Windows, WorkOrder};
 use crate::error::KernelError;
 
 /// An operation over the rows of a run; the state of no value is `None`.
@@ -21,6 +21,15 @@ pub trait Fold {
     type Output: Output;
     /// As [`Aggregator::FROM_ROWS`].
     const FROM_ROWS: bool;
+
+    /// As [`Aggregator::work_order`].
+    fn work_order(&self) -> WorkOrder;
+
+    /// As [`Aggregator::copy`].
+    fn copy(&self, state: &Self::State) -> Self::State;
+
+    /// As [`Aggregator::ship`].
+    fn ship(&self, state: &Self::State) -> Self::State;
 
     /// Adds a row.
     fn update(&self, state: &mut Option<Self::State>, row: usize);
@@ -61,7 +70,7 @@ pub(crate) fn merge_option<F: Fold>(
 ) {
     match (state.as_mut(), later) {
         (Some(state), Some(later)) => fold.merge(state, later),
-        (None, Some(later)) => *state = Some(later.clone()),
+        (None, Some(later)) => *state = Some(fold.copy(later)),
         (_, None) => {}
     }
 }
@@ -87,6 +96,19 @@ impl<A: Aggregator> Fold for Scalar<A> {
     type State = A::State;
     type Output = A::Output;
     const FROM_ROWS: bool = A::FROM_ROWS;
+
+    fn work_order(&self) -> WorkOrder {
+        self.aggregator.work_order()
+    }
+
+    #[inline]
+    fn copy(&self, state: &A::State) -> A::State {
+        self.aggregator.copy(state)
+    }
+
+    fn ship(&self, state: &A::State) -> A::State {
+        self.aggregator.ship(state)
+    }
 
     #[inline]
     fn update(&self, state: &mut Option<A::State>, row: usize) {
@@ -198,6 +220,19 @@ impl<A: Aggregator> Fold for Exploded<A> {
     type Output = A::Output;
     const FROM_ROWS: bool = A::FROM_ROWS;
 
+    fn work_order(&self) -> WorkOrder {
+        self.aggregator.work_order()
+    }
+
+    #[inline]
+    fn copy(&self, state: &A::State) -> A::State {
+        self.aggregator.copy(state)
+    }
+
+    fn ship(&self, state: &A::State) -> A::State {
+        self.aggregator.ship(state)
+    }
+
     #[inline]
     fn update(&self, state: &mut Option<A::State>, row: usize) {
         for item in self.items.of(row) {
@@ -242,6 +277,6 @@ pub struct Inputs<'a> {
     pub times: &'a [i64],
     /// Whether an AVERAGE answers the SUM too: a struct of the two.
     pub with_sum: bool,
-    /// Whether the reference's states start as copies of a day's, which shows in ties of a HISTOGRAM.
-    pub copied: bool,
+    /// Whether states are wanted as they are stored, in the reference's order.
+    pub stored: bool,
 }

@@ -1,10 +1,15 @@
 //! APPROX_HISTOGRAM_K: exact counts up to k distinct values, then a frequent-items sketch.
 //!
-//! Keys of the finished map are the values as Java prints them. The sketch is fed in the order of a Java hash map, so
-//! it shows the values that the reference shows and is a function of the fold alone. Stored states are ours: the
-//! reference's are Java's own serialisation.
+//! Keys of the finished map are the values as Java prints them. The counts go through what the reference's do, so that
+//! the same values are shown with the same estimates: a Java hash map, then the sketch, copied and shipped where the
+//! reference copies and ships. States are shared as the reference's objects are: exact counts that meet a later sketch
+//! are fed into *that* sketch, which its other holders see too, so that values may be counted more than once. Stored
+//! states are ours: the reference's are Java's own serialisation.
 
-mod items;
+pub(crate) mod items;
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use std::sync::Arc;
 
@@ -14,11 +19,13 @@ use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::DataType as ArrowType;
 use unskewed_planner::aggregation::AggregatePart;
 
-use super::Aggregator;
 use super::bind::{Shape, type_error};
 use super::fold::Visitor;
+use super::java_map::JavaMap;
 use super::output::{Maps, Numbers, Output};
-use super::stored::{NEW_BUCKETS, Stored, hash_of_bits, hash_of_text, in_hash_order};
+use super::scala_map::{hash_of_double, hash_of_long, in_scala_order};
+use super::stored::{Stored, hash_of_bits, hash_of_text};
+use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
 use crate::eval::java::number::double_to_string;
 use items::Items;
@@ -59,6 +66,9 @@ pub(crate) trait Countable: Clone + Ord {
     /// Its `hashCode`.
     fn java_hash(&self) -> i32;
 
+    /// Its `##`.
+    fn scala_hash(&self) -> i32;
+
     /// Appends its form in a stored sketch.
     fn append_bytes(&self, bytes: &mut Vec<u8>);
 
@@ -71,6 +81,10 @@ impl Countable for i64 {
 
     fn java_hash(&self) -> i32 {
         hash_of_bits(self.cast_unsigned())
+    }
+
+    fn scala_hash(&self) -> i32 {
+        hash_of_long(*self)
     }
 
     fn append_bytes(&self, bytes: &mut Vec<u8>) {
@@ -86,6 +100,10 @@ impl Countable for String {
     const TYPE: u8 = 0;
 
     fn java_hash(&self) -> i32 {
+        hash_of_text(self)
+    }
+
+    fn scala_hash(&self) -> i32 {
         hash_of_text(self)
     }
 
@@ -107,6 +125,10 @@ impl Countable for u64 {
         hash_of_bits(*self)
     }
 
+    fn scala_hash(&self) -> i32 {
+        hash_of_double(f64::from_bits(*self))
+    }
+
     fn append_bytes(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.to_le_bytes());
     }
@@ -123,68 +145,52 @@ pub(crate) fn bits(value: f64) -> u64 {
 
 /// What was counted.
 #[derive(Clone, Debug)]
-pub(crate) enum Counts<T> {
-    /// Exactly, sorted by value.
-    Exact(Vec<(T, i64)>),
+enum Counts<T> {
+    /// Exactly.
+    Exact(JavaMap<T, i64>),
     /// Approximately.
-    Sketch(Box<Items<T>>),
+    Sketch(Items<T>),
 }
 
 impl<T: Countable> Counts<T> {
-    /// No counts.
-    pub(crate) fn new() -> Self {
-        Self::Exact(Vec::new())
-    }
-
-    /// Adds to the count of a value; more than k values turn into a sketch.
-    pub(crate) fn add(&mut self, value: &T, count: i64, k: usize) {
+    /// Adds one to the count of a value; more than k values turn into a sketch.
+    fn add(&mut self, value: &T, k: usize) {
         match self {
-            Self::Exact(entries) => {
-                count_exactly(entries, value, count);
+            Self::Exact(counts) => {
+                count(counts, value, 1);
                 self.overflow(k);
             }
-            Self::Sketch(sketch) => sketch.update(value, count),
-        }
-    }
-
-    /// Adds later counts.
-    pub(crate) fn merge(&mut self, later: &Self, k: usize) {
-        match (&mut *self, later) {
-            (Self::Exact(entries), Self::Exact(later)) => {
-                for (value, count) in later {
-                    count_exactly(entries, value, *count);
-                }
-                self.overflow(k);
-            }
-            (Self::Sketch(sketch), Self::Sketch(later)) => sketch.merge(later),
-            (Self::Sketch(sketch), Self::Exact(later)) => feed(sketch, later),
-            (Self::Exact(entries), Self::Sketch(later)) => {
-                let mut merged = later.clone();
-                feed(&mut merged, entries);
-                *self = Self::Sketch(merged);
-            }
+            Self::Sketch(sketch) => sketch.update(value, 1),
         }
     }
 
     /// Turns more than k exact counts into a sketch.
     fn overflow(&mut self, k: usize) {
-        if let Self::Exact(entries) = self
-            && entries.len() > k
+        if let Self::Exact(counts) = self
+            && counts.len() > k
         {
-            let mut sketch = Box::new(Items::new(k));
-            feed(&mut sketch, entries);
+            let mut sketch = Items::new(k);
+            feed(&mut sketch, counts);
             *self = Self::Sketch(sketch);
+        }
+    }
+
+    /// Changed by the way through its own copy, or through bytes.
+    fn moved(&self, exact: impl Fn(&JavaMap<T, i64>) -> JavaMap<T, i64>) -> Self {
+        match self {
+            Self::Exact(counts) => Self::Exact(exact(counts)),
+            Self::Sketch(sketch) => Self::Sketch(sketch.reread()),
         }
     }
 
     /// The stored form: the type's number; 0 and a sketch of exact counts that never overflowed, or 1 and the sketch
     /// proper. Both are in Apache's form of the type.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
         let (overflowed, sketch) = match self {
             Self::Sketch(sketch) => (1, sketch.to_bytes()),
-            Self::Exact(entries) => {
-                let mut sketch = Items::new(entries.len() * 2);
-                feed(&mut sketch, entries);
+            Self::Exact(counts) => {
+                let mut sketch = Items::new(counts.len() * 2);
+                feed(&mut sketch, counts);
                 (0, sketch.to_bytes())
             }
         };
@@ -194,30 +200,82 @@ impl<T: Countable> Counts<T> {
     }
 
     /// The values and counts to show: all exact ones, or the k most frequent of the sketch.
-    pub(crate) fn top(&self, k: usize) -> Vec<(String, i64)> {
-        let print = |(value, count): (&T, i64)| (value.print(), count);
+    fn top(&self, k: usize) -> Vec<(String, i64)> {
         match self {
-            Self::Exact(entries) => entries
-                .iter()
-                .map(|(v, count)| print((v, *count)))
-                .collect(),
-            Self::Sketch(sketch) => sketch.frequent().into_iter().take(k).map(print).collect(),
+            Self::Exact(counts) => {
+                let mut shown: Vec<(&T, i64)> = counts.iter().map(|(_, v, n)| (v, *n)).collect();
+                shown.sort_unstable();
+                let shown = shown.into_iter();
+                shown.map(|(value, count)| (value.print(), count)).collect()
+            }
+            Self::Sketch(sketch) => {
+                let shown = sketch.frequent().into_iter().take(k);
+                shown.map(|(value, count)| (value.print(), count)).collect()
+            }
         }
     }
 }
 
-fn count_exactly<T: Countable>(entries: &mut Vec<(T, i64)>, value: &T, count: i64) {
-    match entries.binary_search_by(|entry| entry.0.cmp(value)) {
-        Ok(place) => entries[place].1 += count,
-        Err(place) => entries.insert(place, (value.clone(), count)),
+fn count<T: Countable>(counts: &mut JavaMap<T, i64>, value: &T, times: i64) {
+    let hash = value.java_hash();
+    match counts.get_mut(hash, value) {
+        Some(count) => *count += times,
+        None => counts.insert(hash, value.clone(), times),
     }
 }
 
-/// Feeds exact counts to a sketch, in the order of a Java hash map.
-fn feed<T: Countable>(sketch: &mut Items<T>, entries: &[(T, i64)]) {
-    let hashed = entries.iter().map(|entry| (entry.0.java_hash(), entry));
-    for (value, count) in in_hash_order(hashed.collect(), NEW_BUCKETS) {
-        sketch.update(value, *count);
+/// The entries in the order in which the reference passes them on.
+fn passed_on<T: Countable>(counts: &JavaMap<T, i64>) -> Vec<(&T, i64)> {
+    let entries = counts.iter();
+    let hashed = entries.map(|(_, value, count)| (value.scala_hash(), (value, *count)));
+    in_scala_order(hashed.collect())
+}
+
+/// Feeds exact counts to a sketch.
+fn feed<T: Countable>(sketch: &mut Items<T>, counts: &JavaMap<T, i64>) {
+    for (value, count) in passed_on(counts) {
+        sketch.update(value, count);
+    }
+}
+
+/// Counts that several states may hold.
+type Shared<T> = Rc<RefCell<Counts<T>>>;
+
+fn shared<T>(counts: Counts<T>) -> Shared<T> {
+    Rc::new(RefCell::new(counts))
+}
+
+/// Adds later counts. Two exact ones make a new map; exact ones end in the other's sketch.
+fn merge<T: Countable>(state: &mut Shared<T>, later: &Shared<T>, k: usize) {
+    if Rc::ptr_eq(state, later) {
+        let apart = shared(later.borrow().clone());
+        return merge(state, &apart, k);
+    }
+    let merged = match (&mut *state.borrow_mut(), &mut *later.borrow_mut()) {
+        (Counts::Exact(counts), Counts::Exact(later)) => {
+            let mut all = JavaMap::default();
+            for (value, times) in passed_on(counts).into_iter().chain(passed_on(later)) {
+                count(&mut all, value, times);
+            }
+            let mut all = Counts::Exact(all);
+            all.overflow(k);
+            Some(shared(all))
+        }
+        (Counts::Sketch(sketch), Counts::Sketch(later)) => {
+            sketch.merge(later);
+            None
+        }
+        (Counts::Sketch(sketch), Counts::Exact(later)) => {
+            feed(sketch, later);
+            None
+        }
+        (Counts::Exact(counts), Counts::Sketch(sketch)) => {
+            feed(sketch, counts);
+            Some(Rc::clone(later))
+        }
+    };
+    if let Some(merged) = merged {
+        *state = merged;
     }
 }
 
@@ -227,35 +285,46 @@ struct Frequent<T> {
 }
 
 impl<T: Countable> Aggregator for Frequent<T> {
-    type State = Counts<T>;
+    type State = Shared<T>;
     type Output = Maps<Words, Numbers<Int64Type>>;
-    const FROM_ROWS: bool = true;
 
-    fn start(&self, element: usize) -> Counts<T> {
-        let mut state = Counts::new();
-        self.update(&mut state, element);
-        state
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Questions
     }
 
-    fn update(&self, state: &mut Counts<T>, element: usize) {
-        state.add(&self.values[element], 1, self.k);
+    fn copy(&self, state: &Shared<T>) -> Shared<T> {
+        shared(state.borrow().moved(JavaMap::copied))
     }
 
-    fn merge(&self, state: &mut Counts<T>, later: &Counts<T>) {
-        state.merge(later, self.k);
+    fn ship(&self, state: &Shared<T>) -> Shared<T> {
+        shared(state.borrow().moved(JavaMap::rewritten))
     }
 
-    fn store(&self, state: &Counts<T>) -> Stored {
-        Stored::Bytes(state.to_bytes())
+    fn start(&self, element: usize) -> Shared<T> {
+        let mut counts = Counts::Exact(JavaMap::default());
+        counts.add(&self.values[element], self.k);
+        shared(counts)
+    }
+
+    fn update(&self, state: &mut Shared<T>, element: usize) {
+        state.borrow_mut().add(&self.values[element], self.k);
+    }
+
+    fn merge(&self, state: &mut Shared<T>, later: &Shared<T>) {
+        merge(state, later, self.k);
+    }
+
+    fn store(&self, state: &Shared<T>) -> Stored {
+        Stored::Bytes(state.borrow().to_bytes())
     }
 
     fn output(&self, _direct: bool) -> Self::Output {
         Maps::new(Words(Vec::new()), Numbers::new(false))
     }
 
-    fn finish(&self, state: &Counts<T>, output: &mut Self::Output) {
+    fn finish(&self, state: &Shared<T>, output: &mut Self::Output) {
         output.append(|keys, counts| {
-            for (key, count) in state.top(self.k) {
+            for (key, count) in state.borrow().top(self.k) {
                 keys.0.push(Some(key));
                 counts.append(count);
             }

@@ -1,8 +1,9 @@
 //! TOP_K, BOTTOM_K, FIRST_K and LAST_K: the k best by value or by time, best first.
 //!
-//! The kept values are a function of the content alone: by value, Java's order decides (NaN is the largest) and equal
-//! values are the same; by time, of equal times at the boundary the later rows stay, as in the reference's heap, and
-//! equal times come out in the order of their rows (decision D9).
+//! By value, Java's order decides, and equal values are the same; only NaN and zeros of two signs, which compare in one
+//! way when they are sorted and in another when they are kept, make the order of work show (`heap.rs`). By time, of
+//! equal times at the boundary the later rows stay, and equal times come out in the order of their rows (decision D9).
+//! Stored states are the reference's heaps.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -15,11 +16,12 @@ use unskewed_planner::aggregation::{AggregatePart, Operation};
 
 use super::bind::{Shape, type_error};
 use super::count::prefix_counts;
-use super::fold::Visitor;
+use super::fold::{Inputs, Visitor};
+use super::heap::{self, Rank};
 use super::output::{Lists, Output, Taken};
 use super::stored::Stored;
 use super::values::{Doubles, Integers, Strings, Values};
-use super::{Aggregator, Elements, Windows};
+use super::{Aggregator, Elements, Windows, WorkOrder};
 use crate::error::KernelError;
 
 /// Picks the aggregator of TOP_K or BOTTOM_K by the operand's type.
@@ -33,15 +35,17 @@ pub(crate) fn bind_by_value<V: Visitor>(
     match elements.data_type() {
         ArrowType::Int64 => {
             let values = Integers(elements.as_primitive::<Int64Type>().values());
-            shape.with(ByValue { values, k, top })
+            shape.with(ByValue::new(values, k, top, false))
         }
         ArrowType::Float64 => {
-            let values = Doubles(elements.as_primitive::<Float64Type>().values());
-            shape.with(ByValue { values, k, top })
+            let values = elements.as_primitive::<Float64Type>().values();
+            let special = |value: &f64| value.is_nan() || *value == 0.0 && value.is_sign_negative();
+            let special = values.iter().any(special);
+            shape.with(ByValue::new(Doubles(values), k, top, special))
         }
         ArrowType::Utf8 => {
             let values = Strings::new(elements);
-            shape.with(ByValue { values, k, top })
+            shape.with(ByValue::new(values, k, top, false))
         }
         other => Err(type_error(part, other)),
     }
@@ -51,15 +55,20 @@ pub(crate) fn bind_by_value<V: Visitor>(
 pub(crate) fn bind_by_time<V: Visitor>(
     part: &AggregatePart,
     elements: &ArrayRef,
-    times: &[i64],
+    inputs: Inputs<'_>,
     shape: Shape<V>,
 ) -> Result<V::Answer, KernelError> {
-    shape.with(ByTime {
+    let by_time = ByTime {
         payload: elements,
-        times,
+        times: inputs.times,
         k: part.arguments.k.unwrap_or(1) as usize,
         last: part.operation == Operation::LastK,
-    })
+    };
+    if inputs.stored {
+        shape.with(Heaped(by_time))
+    } else {
+        shape.with(by_time)
+    }
 }
 
 /// Puts a new value in its place among at most k kept ones, best first; it goes before its equals.
@@ -80,41 +89,69 @@ struct ByValue<T> {
     values: T,
     k: usize,
     top: bool,
+    /// Whether there are values of which the heap keeps others in another order of work.
+    special: bool,
 }
 
 impl<T: Values> ByValue<T> {
-    /// Less is better.
-    fn compare(&self, a: T::Value, b: T::Value) -> Ordering {
-        if self.top {
-            self.values.compare(b, a)
-        } else {
-            self.values.compare(a, b)
+    fn new(values: T, k: usize, top: bool, special: bool) -> Self {
+        Self {
+            values,
+            k,
+            top,
+            special,
         }
+    }
+
+    fn turned<V>(&self, a: V, b: V) -> (V, V) {
+        if self.top { (b, a) } else { (a, b) }
+    }
+}
+
+impl<T: Values> Rank<T::Value> for ByValue<T> {
+    fn compare(&self, a: T::Value, b: T::Value) -> Ordering {
+        let (a, b) = self.turned(a, b);
+        self.values.compare(a, b)
+    }
+
+    fn is_less(&self, a: T::Value, b: T::Value) -> bool {
+        let (a, b) = self.turned(a, b);
+        self.values.is_less(a, b)
+    }
+
+    fn is_at_most(&self, a: T::Value, b: T::Value) -> bool {
+        let (a, b) = self.turned(a, b);
+        self.values.is_at_most(a, b)
     }
 }
 
 impl<T: Values> Aggregator for ByValue<T> {
+    /// The heap.
     type State = Vec<T::Value>;
     type Output = Lists<T::Output>;
+
+    fn work_order(&self) -> WorkOrder {
+        match self.special {
+            true => WorkOrder::Rows,
+            false => WorkOrder::Free,
+        }
+    }
 
     fn start(&self, element: usize) -> Vec<T::Value> {
         vec![self.values.get(element)]
     }
 
     fn update(&self, state: &mut Vec<T::Value>, element: usize) {
-        let value = self.values.get(element);
-        keep(state, value, self.k, |a, b| self.compare(a, b));
+        heap::insert(state, self.values.get(element), self.k, self);
     }
 
     fn merge(&self, state: &mut Vec<T::Value>, later: &Vec<T::Value>) {
-        for value in later {
-            keep(state, *value, self.k, |a, b| self.compare(a, b));
-        }
+        heap::merge(state, later, self.k, self);
     }
 
     fn store(&self, state: &Vec<T::Value>) -> Stored {
-        let worst_first = state.iter().rev();
-        Stored::List(worst_first.map(|value| self.values.store(*value)).collect())
+        let values = state.iter();
+        Stored::List(values.map(|value| self.values.store(*value)).collect())
     }
 
     fn output(&self, _direct: bool) -> Self::Output {
@@ -122,9 +159,10 @@ impl<T: Values> Aggregator for ByValue<T> {
     }
 
     fn finish(&self, state: &Vec<T::Value>, output: &mut Self::Output) {
+        let sorted = heap::sorted(state, self);
         output.append(|items| {
-            for value in state {
-                self.values.append(*value, items);
+            for value in sorted {
+                self.values.append(value, items);
             }
         });
     }
@@ -165,6 +203,15 @@ impl ByTime<'_> {
         }
     }
 
+    /// Times and elements of rows, as they are stored.
+    fn pairs<'b>(&self, rows: impl Iterator<Item = &'b u32>) -> Stored {
+        let pair = |row: &u32| {
+            let time = self.times[*row as usize];
+            Stored::Struct(vec![Stored::Whole(time), Stored::Element(*row)])
+        };
+        Stored::List(rows.map(pair).collect())
+    }
+
     /// Appends kept rows, best time first, equal times in order of their rows.
     fn append(&self, kept: &mut [u32], output: &mut Lists<Taken>) {
         kept.sort_unstable_by(|a, b| {
@@ -199,11 +246,7 @@ impl Aggregator for ByTime<'_> {
     }
 
     fn store(&self, state: &Vec<u32>) -> Stored {
-        let pair = |row: &u32| {
-            let time = self.times[*row as usize];
-            Stored::Struct(vec![Stored::Whole(time), Stored::Element(*row)])
-        };
-        Stored::List(state.iter().rev().map(pair).collect())
+        self.pairs(state.iter().rev())
     }
 
     fn output(&self, _direct: bool) -> Lists<Taken> {
@@ -243,5 +286,49 @@ impl Aggregator for ByTime<'_> {
             outputs.push(output);
         }
         Some(outputs)
+    }
+}
+
+/// The same as a heap, whose array is what is stored.
+struct Heaped<'a>(ByTime<'a>);
+
+impl Rank<u32> for Heaped<'_> {
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        let (a, b) = (self.0.times[a as usize], self.0.times[b as usize]);
+        if self.0.last { b.cmp(&a) } else { a.cmp(&b) }
+    }
+}
+
+impl Aggregator for Heaped<'_> {
+    type State = Vec<u32>;
+    type Output = Lists<Taken>;
+
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Rows
+    }
+
+    fn start(&self, element: usize) -> Vec<u32> {
+        vec![element as u32]
+    }
+
+    fn update(&self, state: &mut Vec<u32>, element: usize) {
+        heap::insert(state, element as u32, self.0.k, self);
+    }
+
+    fn merge(&self, state: &mut Vec<u32>, later: &Vec<u32>) {
+        heap::merge(state, later, self.0.k, self);
+    }
+
+    fn store(&self, state: &Vec<u32>) -> Stored {
+        self.0.pairs(state.iter())
+    }
+
+    fn output(&self, direct: bool) -> Lists<Taken> {
+        self.0.output(direct)
+    }
+
+    fn finish(&self, state: &Vec<u32>, output: &mut Lists<Taken>) {
+        let sorted = heap::sorted(state, self);
+        output.append(|items| sorted.iter().for_each(|row| items.append(*row)));
     }
 }

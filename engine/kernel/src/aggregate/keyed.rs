@@ -8,11 +8,11 @@ use std::cmp::Ordering;
 use arrow_array::cast::AsArray;
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 
-use super::Aggregator;
 use super::dictionary::{Dictionary, NONE};
 use super::fold::{Fold, Items, add, take_back};
 use super::output::{Maps, Taken};
 use super::stored::Stored;
+use super::{Aggregator, WorkOrder};
 
 /// The fold.
 #[derive(Debug)]
@@ -114,6 +114,20 @@ impl<A: Aggregator> Fold for Keyed<A> {
     type Output = Maps<Taken, A::Output>;
     const FROM_ROWS: bool = A::FROM_ROWS;
 
+    fn work_order(&self) -> WorkOrder {
+        self.aggregator.work_order()
+    }
+
+    fn copy(&self, state: &Self::State) -> Self::State {
+        let copy = |(key, state): &(u32, A::State)| (*key, self.aggregator.copy(state));
+        state.iter().map(copy).collect()
+    }
+
+    fn ship(&self, state: &Self::State) -> Self::State {
+        let ship = |(key, state): &(u32, A::State)| (*key, self.aggregator.ship(state));
+        state.iter().map(ship).collect()
+    }
+
     fn update(&self, state: &mut Option<Self::State>, row: usize) {
         self.apply(state, row, add);
     }
@@ -143,7 +157,9 @@ impl<A: Aggregator> Fold for Keyed<A> {
                     merged.push((key, state));
                 }
                 (Some(entry), None) => merged.push(entry),
-                (None, added) => merged.extend(added.cloned()),
+                (None, added) => {
+                    merged.extend(added.map(|(key, later)| (*key, self.aggregator.copy(later))));
+                }
             }
         }
         *state = merged;

@@ -2,8 +2,9 @@
 //! function of its history.
 //!
 //! Apache's sketches flip a coin from a generator seeded anew in every thread; a feature must not. Here the coin is a
-//! hash of the sketch itself, so the same updates and merges give the same bits everywhere. Everything else is Apache's:
-//! sizes of levels, exclusive ranks, and the bytes ([`Kll::to_bytes`]), which Apache's readers take.
+//! hash of the sketch itself, so the same updates and merges give the same bits everywhere. Everything else is Apache's
+//! (0.13.4): sizes of levels, which values are halved when, exclusive ranks, and the bytes ([`Kll::to_bytes`]), which
+//! Apache's readers take. So what the coin does not decide is what the reference answers.
 
 /// Smallest size of a level.
 const LEVEL_MIN: u64 = 8;
@@ -46,10 +47,12 @@ impl Kll {
             return;
         }
         self.extend_bounds(value, value);
+        if self.retained == self.capacity {
+            self.make_room();
+        }
         self.count += 1;
         self.levels[0].push(value);
         self.retained += 1;
-        self.compress();
     }
 
     /// Adds the values of another sketch.
@@ -57,16 +60,21 @@ impl Kll {
         if other.is_empty() {
             return;
         }
+        let count = self.count + other.count;
+        // The newest first, as they lie in Apache's array.
+        other.levels[0].iter().rev().for_each(|v| self.update(*v));
         self.extend_bounds(other.min, other.max);
-        self.count += other.count;
+        self.count = count;
+        if other.levels.len() == 1 {
+            return;
+        }
         if self.levels.len() < other.levels.len() {
             self.levels.resize_with(other.levels.len(), Vec::new);
             self.capacity = total_capacity(self.k, self.levels.len());
         }
-        self.retained += other.retained;
-        self.levels[0].extend_from_slice(&other.levels[0]);
         for (mine, theirs) in self.levels.iter_mut().zip(&other.levels).skip(1) {
             merge_sorted(mine, theirs);
+            self.retained += theirs.len() as u64;
         }
         self.compress();
     }
@@ -80,17 +88,27 @@ impl Kll {
         }
     }
 
-    /// Halves levels until the sketch is small enough.
+    /// Halves the lowest full level of a full sketch.
+    fn make_room(&mut self) {
+        let mut levels = 0..self.levels.len();
+        let full = levels.find(|level| self.is_full(*level));
+        self.halve(full.expect("a full sketch has a full level"));
+    }
+
+    /// Halves full levels, from the lowest up, while the sketch is full.
     fn compress(&mut self) {
-        while self.retained > self.capacity {
-            let full = (0..self.levels.len())
-                .find(|level| {
-                    let capacity = level_capacity(self.k, self.levels.len(), *level);
-                    self.levels[*level].len() as u64 >= capacity
-                })
-                .expect("a full sketch has a full level");
-            self.halve(full);
+        let mut level = 0;
+        while level < self.levels.len() {
+            if self.retained >= self.capacity && self.is_full(level) {
+                self.halve(level);
+            }
+            level += 1;
         }
+    }
+
+    fn is_full(&self, level: usize) -> bool {
+        let capacity = level_capacity(self.k, self.levels.len(), level);
+        self.levels[level].len() as u64 >= capacity
     }
 
     /// Moves every other value of a level up, where it stands for two.
@@ -100,21 +118,18 @@ impl Kll {
             self.capacity = total_capacity(self.k, self.levels.len());
         }
         let mut values = std::mem::take(&mut self.levels[level]);
+        // Of an odd number one stays: the newest where they are not sorted, else the least.
         if level == 0 {
-            values.sort_by(f32::total_cmp);
+            let even = values.len() & !1;
+            values[..even].sort_by(f32::total_cmp);
+        } else if values.len() % 2 == 1 {
+            values.rotate_left(1);
         }
-        // Of an odd number the first value stays.
-        let odd = values.len() % 2;
+        let stays = values.split_off(values.len() & !1);
         let coin = self.coin(level, &values);
-        let up: Vec<f32> = values[odd..]
-            .iter()
-            .skip(coin)
-            .step_by(2)
-            .copied()
-            .collect();
-        self.retained -= (values.len() - odd - up.len()) as u64;
-        values.truncate(odd);
-        self.levels[level] = values;
+        let up: Vec<f32> = values.iter().skip(coin).step_by(2).copied().collect();
+        self.retained -= (values.len() - up.len()) as u64;
+        self.levels[level] = stays;
         merge_sorted(&mut self.levels[level + 1], &up);
     }
 

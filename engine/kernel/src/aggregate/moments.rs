@@ -10,11 +10,11 @@ use arrow_array::types::Float64Type;
 use arrow_schema::DataType as ArrowType;
 use unskewed_planner::aggregation::{AggregatePart, Operation};
 
-use super::Aggregator;
 use super::bind::{Shape, type_error};
 use super::fold::Visitor;
 use super::output::Numbers;
 use super::stored::Stored;
+use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
 
 /// Picks the aggregator.
@@ -197,7 +197,10 @@ impl Moments {
 impl Aggregator for Shapely<'_> {
     type State = Moments;
     type Output = Numbers<Float64Type>;
-    const FROM_ROWS: bool = true;
+
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Rows
+    }
 
     #[inline]
     fn start(&self, element: usize) -> Moments {

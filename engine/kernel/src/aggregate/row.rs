@@ -12,10 +12,12 @@ use unskewed_planner::aggregation::{AggregatePart, InputShape, Operation};
 use unskewed_planner::schema::{DataType, Field, Schema};
 use unskewed_planner::time::Window;
 
-use super::bind::{bind, elements_of, in_output_type};
+use super::WorkOrder;
+use super::bind::{bind, elements_of, in_output_type, work_order};
 use super::fold::{Inputs, Visitor};
 use super::stored::{self, Stored};
 use crate::error::KernelError;
+use crate::run::Needs;
 
 /// The compiled parts.
 #[derive(Clone, Debug)]
@@ -23,7 +25,7 @@ pub struct RowAggregate {
     bases: Vec<Base>,
     output: Vec<Field>,
     windows: Vec<Window>,
-    copied: bool,
+    stored: bool,
 }
 
 /// One state over some windows.
@@ -70,13 +72,13 @@ impl Base {
     }
 
     /// What this base reads in a call.
-    fn inputs<'a>(&self, columns: &'a [ArrayRef], times: &'a [i64], copied: bool) -> Inputs<'a> {
+    fn inputs<'a>(&self, columns: &'a [ArrayRef], times: &'a [i64], stored: bool) -> Inputs<'a> {
         Inputs {
             value: &columns[self.input],
             bucket: self.bucket.map(|bucket| &columns[bucket]),
             times,
             with_sum: self.with_sum,
-            copied,
+            stored,
         }
     }
 
@@ -100,8 +102,12 @@ impl RowAggregate {
 
     /// Compiles parts whose states are wanted: each operation has a state of its own.
     pub(crate) fn for_states(parts: &[AggregatePart], input: &Schema) -> Result<Self, KernelError> {
-        Self::compile(parts, input, |base, part| {
+        let compiled = Self::compile(parts, input, |base, part| {
             base.answers(part).filter(|as_sum| !as_sum)
+        })?;
+        Ok(Self {
+            stored: true,
+            ..compiled
         })
     }
 
@@ -156,13 +162,18 @@ impl RowAggregate {
             bases,
             output,
             windows,
-            copied: false,
+            stored: false,
         })
     }
 
-    /// The same parts, with [`Inputs::copied`] as given.
-    pub(crate) fn with_copied(self, copied: bool) -> Self {
-        Self { copied, ..self }
+    /// What must be handed over so that the parts can be answered.
+    pub fn needs(&self) -> Needs {
+        let orders = self.bases.iter().map(|base| work_order(&base.part));
+        let order = orders.max().unwrap_or(WorkOrder::Free);
+        Needs {
+            positions: self.stored || order >= WorkOrder::Rows,
+            whole_keys: !self.stored && order == WorkOrder::Questions,
+        }
     }
 
     /// Names and types of the finished columns.
@@ -188,7 +199,7 @@ impl RowAggregate {
     {
         let mut answers: Vec<Option<ArrayRef>> = vec![None; self.output.len()];
         for base in &self.bases {
-            let inputs = base.inputs(columns, times, self.copied);
+            let inputs = base.inputs(columns, times, self.stored);
             let finished = bind(&base.part, inputs, visitor(&base.windows))?;
             for answer in &base.answers {
                 let column = &finished[answer.window];
@@ -214,7 +225,7 @@ impl RowAggregate {
     {
         let mut answers: Vec<Option<ArrayRef>> = vec![None; self.output.len()];
         for base in &self.bases {
-            let inputs = base.inputs(columns, times, self.copied);
+            let inputs = base.inputs(columns, times, self.stored);
             let states = bind(&base.part, inputs, visitor(&base.windows))?;
             let elements = elements_of(&base.part, inputs)?;
             let state_type = base.part.state_type.to_arrow();

@@ -44,13 +44,18 @@ impl Script {
 
 /// Runs one script per window; one column each.
 #[derive(Debug)]
-pub(crate) struct Perform<'a>(pub(crate) Vec<&'a Script>);
+pub(crate) struct Perform<'a> {
+    /// The scripts.
+    pub(crate) scripts: Vec<&'a Script>,
+    /// Whether states are shipped before they are finished, as the reference's are that were grouped.
+    pub(crate) shipped: bool,
+}
 
 impl Visitor for Perform<'_> {
     type Answer = Vec<ArrayRef>;
 
     fn visit<F: Fold>(self, fold: &F) -> Result<Vec<ArrayRef>, KernelError> {
-        let columns = self.0.iter().map(|script| {
+        let columns = self.scripts.iter().map(|script| {
             let mut output = fold.output();
             let mut state = None;
             let mut done = 0;
@@ -67,6 +72,7 @@ impl Visitor for Perform<'_> {
                 }
                 done = query.end;
                 match &state {
+                    Some(state) if self.shipped => fold.finish(&fold.ship(state), &mut output),
                     Some(state) => fold.finish(state, &mut output),
                     None => output.append_null(),
                 }

@@ -1,8 +1,8 @@
 //! States as they are stored: the forms that the daily incremental table and uploads hold.
 //!
 //! [`Stored`] is one state taken out of a fold, [`column()`] a column of them in the part's state type. Lists of kept
-//! values come worst first, which is a heap's order; distinct values come in the order in which a Java hash set would
-//! give them, because stored tables are compared with the reference's.
+//! values are the reference's heaps (`heap.rs`); distinct values come in the order in which a Java hash set would
+//! give them (`java_map.rs`), because stored tables are compared with the reference's.
 
 use std::sync::Arc;
 
@@ -201,26 +201,6 @@ fn leaves(
         return Ok(array);
     }
     Ok(arrow_cast::cast(&array, data_type)?)
-}
-
-/// The buckets of a Java hash map that starts empty.
-pub(crate) const NEW_BUCKETS: usize = 16;
-/// The buckets of a Java hash map that starts as a copy of a small one.
-pub(crate) const COPY_BUCKETS: usize = 8;
-
-/// Puts distinct values with their Java hash codes, in order of insertion, into the order of a `java.util.HashSet`:
-/// by bucket of a table that doubles from its least size when it is three quarters full.
-pub(crate) fn in_hash_order<T>(mut values: Vec<(i32, T)>, least_buckets: usize) -> Vec<T> {
-    let mut buckets = least_buckets;
-    while values.len() * 4 > buckets * 3 {
-        buckets *= 2;
-    }
-    let bucket = |hash: i32| {
-        let hash = hash.cast_unsigned();
-        (hash ^ (hash >> 16)) as usize & (buckets - 1)
-    };
-    values.sort_by_key(|(hash, _)| bucket(*hash));
-    values.into_iter().map(|(_, value)| value).collect()
 }
 
 /// `java.lang.Long.hashCode`, and of a double's bits `java.lang.Double.hashCode`.

@@ -5,10 +5,10 @@
 
 use std::cell::Cell;
 
-use super::Aggregator;
 use super::fold::{Fold, Items, add, take_back};
 use super::output::Lists;
 use super::stored::Stored;
+use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
 
 /// The fold.
@@ -77,6 +77,32 @@ impl<A: Aggregator> Fold for Tensor<A> {
     type State = Positions<A::State>;
     type Output = Lists<A::Output>;
     const FROM_ROWS: bool = A::FROM_ROWS;
+
+    fn work_order(&self) -> WorkOrder {
+        self.aggregator.work_order()
+    }
+
+    fn copy(&self, state: &Self::State) -> Self::State {
+        Positions {
+            row: state.row,
+            states: state
+                .states
+                .iter()
+                .map(|s| self.aggregator.copy(s))
+                .collect(),
+        }
+    }
+
+    fn ship(&self, state: &Self::State) -> Self::State {
+        Positions {
+            row: state.row,
+            states: state
+                .states
+                .iter()
+                .map(|s| self.aggregator.ship(s))
+                .collect(),
+        }
+    }
 
     fn update(&self, state: &mut Option<Self::State>, row: usize) {
         self.apply(state, row, add);

@@ -25,6 +25,16 @@ pub(crate) trait Values {
     /// Java's order.
     fn compare(&self, a: Self::Value, b: Self::Value) -> Ordering;
 
+    /// Whether `a < b`, which no NaN is.
+    fn is_less(&self, a: Self::Value, b: Self::Value) -> bool {
+        self.compare(a, b) == Ordering::Less
+    }
+
+    /// Whether `a <= b`, which no NaN is.
+    fn is_at_most(&self, a: Self::Value, b: Self::Value) -> bool {
+        self.compare(a, b) != Ordering::Greater
+    }
+
     /// An empty column.
     fn output(&self, direct: bool) -> Self::Output;
 
@@ -81,6 +91,14 @@ impl Values for Doubles<'_> {
     #[inline]
     fn compare(&self, a: f64, b: f64) -> Ordering {
         compare_doubles(a, b)
+    }
+
+    fn is_less(&self, a: f64, b: f64) -> bool {
+        a < b
+    }
+
+    fn is_at_most(&self, a: f64, b: f64) -> bool {
+        a <= b
     }
 
     fn store(&self, value: f64) -> Stored {

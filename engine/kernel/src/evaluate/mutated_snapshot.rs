@@ -101,9 +101,12 @@ impl Evaluator for MutatedSnapshot {
         let windows = self.aggregate.windows().iter();
         let scripts: Vec<Script> = windows.map(|w| rows.script(queries, *w)).collect();
         let times = rows.times.values;
-        let columns = self.aggregate.evaluate(right.columns, times, |windows| {
-            Perform(windows.iter().map(|w| &scripts[*w]).collect())
-        })?;
+        let columns = self
+            .aggregate
+            .evaluate(right.columns, times, |windows| Perform {
+                scripts: windows.iter().map(|w| &scripts[*w]).collect(),
+                shipped: false,
+            })?;
         Ok(Evaluated::one_each(queries, columns))
     }
 

@@ -9,10 +9,11 @@ use unskewed_planner::aggregation::AggregatePart;
 use unskewed_planner::schema::{Field, Schema};
 
 use crate::aggregate::Windows;
+use crate::aggregate::replay::{AsOf, Asked};
 use crate::aggregate::row::RowAggregate;
 use crate::aggregate::sawtooth::Sawtooth;
 use crate::error::KernelError;
-use crate::run::{Evaluated, Evaluator, Queries, Run};
+use crate::run::{Evaluated, Evaluator, Needs, Queries, Run};
 use crate::window::Resolution;
 use crate::window::timeline::Timeline;
 
@@ -31,8 +32,7 @@ impl PointInTime {
         resolution: Resolution,
     ) -> Result<Self, KernelError> {
         Ok(Self {
-            aggregate: RowAggregate::new(parts, right)?
-                .with_copied(resolution == Resolution::Daily),
+            aggregate: RowAggregate::new(parts, right)?,
             resolution,
         })
     }
@@ -43,16 +43,27 @@ impl Evaluator for PointInTime {
         self.aggregate.output()
     }
 
+    fn needs(&self) -> Needs {
+        self.aggregate.needs()
+    }
+
     fn evaluate(&mut self, right: Run<'_>, queries: Queries<'_>) -> Result<Evaluated, KernelError> {
-        let windows = self.aggregate.windows();
-        let timeline = Timeline::build(right, queries, windows, self.resolution);
+        let all = self.aggregate.windows();
+        let timeline = Timeline::build(right, queries, all, self.resolution);
+        let asked = Asked {
+            run: right,
+            queries,
+            by: self.resolution,
+        };
         let columns = self
             .aggregate
-            .evaluate(right.columns, right.ts, |windows| {
-                Sawtooth(Windows {
+            .evaluate(right.columns, right.ts, |windows| AsOf {
+                sawtooth: Sawtooth(Windows {
                     timeline: &timeline,
                     windows,
-                })
+                }),
+                asked,
+                windows: windows.iter().map(|window| all[*window]).collect(),
             })?;
         Ok(Evaluated::one_each(queries, columns))
     }

@@ -95,8 +95,9 @@ impl Evaluator for SnapshotRows {
         let scripts: Vec<Script> = self.aggregate.windows().iter().map(script).collect();
         let columns = self
             .aggregate
-            .evaluate(right.columns, times.values, |windows| {
-                Perform(windows.iter().map(|w| &scripts[*w]).collect())
+            .evaluate(right.columns, times.values, |windows| Perform {
+                scripts: windows.iter().map(|w| &scripts[*w]).collect(),
+                shipped: true,
             })?;
         Ok(Evaluated::one_each(queries, columns))
     }

@@ -66,6 +66,8 @@ pub struct Sample {
     pub row_offsets: Vec<u32>,
     /// Times of the rows.
     pub row_ts: Vec<i64>,
+    /// Positions of the rows, ascending among rows of one key and time.
+    pub row_positions: Vec<u64>,
     /// The payload.
     pub columns: Vec<ArrayRef>,
     /// Query ranges of the keys.
@@ -80,6 +82,7 @@ impl Sample {
         Run {
             offsets: &self.row_offsets,
             ts: &self.row_ts,
+            positions: &self.row_positions,
             columns: &self.columns,
         }
     }
@@ -144,6 +147,7 @@ pub fn sample(random: &mut Random, recipe: Recipe) -> Sample {
     let mut sample = Sample {
         schema: Schema::default(),
         row_offsets,
+        row_positions: positions(random, &row_ts),
         row_ts,
         columns: Vec::new(),
         query_offsets,
@@ -151,6 +155,17 @@ pub fn sample(random: &mut Random, recipe: Recipe) -> Sample {
     };
     payload(&mut sample, random, recipe.specials);
     sample
+}
+
+/// Positions in no order, but ascending among neighbours of one time.
+fn positions(random: &mut Random, ts: &[i64]) -> Vec<u64> {
+    let mut positions: Vec<u64> = ts.iter().map(|_| random.below(1 << 40)).collect();
+    let mut start = 0;
+    for times in ts.chunk_by(|a, b| a == b) {
+        positions[start..start + times.len()].sort_unstable();
+        start += times.len();
+    }
+    positions
 }
 
 /// A time near an edge, or anywhere.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use unskewed_planner::aggregation::{AggregatePart, InputShape, Operation};
 
+use super::java::{self, Frequent, Held, JavaMap};
 use super::value::Value;
 use crate::aggregate::approximate::{Counted, count_bytes, count_double};
-use crate::aggregate::frequent::{Counts, bits};
 use crate::aggregate::kll::Kll;
 
 /// One row as a part sees it.
@@ -41,21 +41,18 @@ pub enum State {
     Extreme(Value),
     /// FIRST, LAST, FIRST_K, LAST_K: every item.
     Items(Vec<(i64, usize, Value)>),
-    /// TOP_K, BOTTOM_K: every value.
+    /// TOP_K, BOTTOM_K: the heap.
     Values(Vec<Value>),
-    /// UNIQUE_COUNT, BOUNDED_UNIQUE_COUNT, HISTOGRAM: how often each value was seen, in order of
-    /// appearance.
+    /// UNIQUE_COUNT, BOUNDED_UNIQUE_COUNT: how often each value was seen, in order of appearance.
     Counts(Vec<(Value, i64)>),
     /// APPROX_PERCENTILE.
     Percentile(Kll),
     /// APPROX_UNIQUE_COUNT.
     Counted(Counted),
-    /// APPROX_HISTOGRAM_K of whole numbers.
-    FrequentWholes(Counts<i64>),
-    /// APPROX_HISTOGRAM_K of doubles.
-    FrequentDoubles(Counts<u64>),
-    /// APPROX_HISTOGRAM_K of strings.
-    FrequentTexts(Counts<String>),
+    /// APPROX_HISTOGRAM_K.
+    Frequent(Held),
+    /// HISTOGRAM: how often each value was seen.
+    Histogram(JavaMap),
     /// A state per bucket or map key.
     Keyed(BTreeMap<String, State>),
     /// A state per position of a list.
@@ -229,8 +226,17 @@ impl State {
                     Some(Self::Values(values)) => values,
                     _ => Vec::new(),
                 };
-                values.push(element.clone());
+                java::heap_insert(part, &mut values, element.clone());
                 Self::Values(values)
+            }
+            Operation::Histogram => {
+                let mut map = match state {
+                    Some(Self::Histogram(map)) => map,
+                    _ => JavaMap::default(),
+                };
+                map.add(element, sign);
+                map.forget_zeros();
+                Self::Histogram(map)
             }
             _ => {
                 let mut counts = match state {
@@ -272,34 +278,49 @@ impl State {
             }
             return Self::Counted(counted);
         }
-        match (element, state) {
-            (Value::Whole(value), Some(Self::FrequentWholes(mut counts))) => {
-                counts.add(value, 1, k);
-                Self::FrequentWholes(counts)
-            }
-            (Value::Whole(value), _) => {
-                let mut counts = Counts::new();
-                counts.add(value, 1, k);
-                Self::FrequentWholes(counts)
-            }
-            (Value::Text(value), Some(Self::FrequentTexts(mut counts))) => {
-                counts.add(value, 1, k);
-                Self::FrequentTexts(counts)
-            }
-            (Value::Text(value), _) => {
-                let mut counts = Counts::new();
-                counts.add(value, 1, k);
-                Self::FrequentTexts(counts)
-            }
-            (value, Some(Self::FrequentDoubles(mut counts))) => {
-                counts.add(&bits(value.as_double()), 1, k);
-                Self::FrequentDoubles(counts)
-            }
-            (value, _) => {
-                let mut counts = Counts::new();
-                counts.add(&bits(value.as_double()), 1, k);
-                Self::FrequentDoubles(counts)
-            }
+        let held = match state {
+            Some(Self::Frequent(held)) => held,
+            _ => Frequent::held(),
+        };
+        let counted = match element {
+            Value::Float(_) => Value::double(element.as_double()),
+            element => element.clone(),
+        };
+        held.borrow_mut().add(&counted, k);
+        Self::Frequent(held)
+    }
+
+    /// A state that later changes to this one leave alone, as the reference copies it.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        match self {
+            Self::Histogram(map) => Self::Histogram(map.copied()),
+            Self::Frequent(held) => Self::Frequent(held.borrow().moved(JavaMap::copied)),
+            Self::Keyed(states) => Self::Keyed(
+                states
+                    .iter()
+                    .map(|(key, state)| (key.clone(), state.copied()))
+                    .collect(),
+            ),
+            Self::Positions(states) => Self::Positions(states.iter().map(Self::copied).collect()),
+            state => state.clone(),
+        }
+    }
+
+    /// The state after it was written for another task and read back.
+    #[must_use]
+    pub fn shipped(&self) -> Self {
+        match self {
+            Self::Histogram(map) => Self::Histogram(map.rewritten()),
+            Self::Frequent(held) => Self::Frequent(held.borrow().moved(JavaMap::rewritten)),
+            Self::Keyed(states) => Self::Keyed(
+                states
+                    .iter()
+                    .map(|(key, state)| (key.clone(), state.shipped()))
+                    .collect(),
+            ),
+            Self::Positions(states) => Self::Positions(states.iter().map(Self::shipped).collect()),
+            state => state.clone(),
         }
     }
 
@@ -308,7 +329,7 @@ impl State {
         let (state, later) = match (state, later) {
             (Some(state), Some(later)) => (state, later),
             (state, None) => return state,
-            (None, later) => return later,
+            (None, later) => return later.map(|later| later.copied()),
         };
         Some(match (state, later) {
             (Self::Whole(a), Self::Whole(b)) => Self::Whole(a.wrapping_add(b)),
@@ -324,7 +345,13 @@ impl State {
                 Self::Items(a)
             }
             (Self::Values(mut a), Self::Values(b)) => {
-                a.extend(b);
+                let k = part.arguments.k.unwrap_or(0) as usize;
+                if a.len() + b.len() < k {
+                    a.extend(b);
+                } else {
+                    b.into_iter()
+                        .for_each(|value| java::heap_insert(part, &mut a, value));
+                }
                 Self::Values(a)
             }
             (Self::Counts(mut a), Self::Counts(b)) => {
@@ -341,17 +368,16 @@ impl State {
                 a.merge(&b);
                 Self::Counted(a)
             }
-            (Self::FrequentWholes(mut a), Self::FrequentWholes(b)) => {
-                a.merge(&b, part.arguments.k.unwrap_or(0) as usize);
-                Self::FrequentWholes(a)
+            (Self::Histogram(mut a), Self::Histogram(b)) => {
+                for (value, times) in b.in_order() {
+                    a.add(&value, times);
+                    a.forget_zeros();
+                }
+                Self::Histogram(a)
             }
-            (Self::FrequentDoubles(mut a), Self::FrequentDoubles(b)) => {
-                a.merge(&b, part.arguments.k.unwrap_or(0) as usize);
-                Self::FrequentDoubles(a)
-            }
-            (Self::FrequentTexts(mut a), Self::FrequentTexts(b)) => {
-                a.merge(&b, part.arguments.k.unwrap_or(0) as usize);
-                Self::FrequentTexts(a)
+            (Self::Frequent(a), Self::Frequent(b)) => {
+                let k = part.arguments.k.unwrap_or(0) as usize;
+                Self::Frequent(Frequent::merged(a, b, k))
             }
             (Self::Positions(a), Self::Positions(b)) => {
                 let pairs = a.into_iter().zip(b);
@@ -369,28 +395,24 @@ impl State {
         })
     }
 
-    /// The finished value as it is written. `least_buckets` is the smallest table of the hash map that resolves ties.
-    pub fn finish(self, part: &AggregatePart, least_buckets: usize) -> Value {
+    /// The finished value as it is written.
+    pub fn finish(self, part: &AggregatePart) -> Value {
         match self {
             Self::Keyed(states) => Value::Map(
                 states
                     .into_iter()
-                    .map(|(key, state)| {
-                        (Value::Text(key), state.finish_element(part, least_buckets))
-                    })
+                    .map(|(key, state)| (Value::Text(key), state.finish_element(part)))
                     .collect(),
             ),
             Self::Positions(states) => {
-                let finished = states
-                    .into_iter()
-                    .map(|state| state.finish_element(part, least_buckets));
+                let finished = states.into_iter().map(|state| state.finish_element(part));
                 Value::List(finished.collect())
             }
-            state => state.finish_element(part, least_buckets).finite_or_null(),
+            state => state.finish_element(part).finite_or_null(),
         }
     }
 
-    fn finish_element(self, part: &AggregatePart, least_buckets: usize) -> Value {
+    fn finish_element(self, part: &AggregatePart) -> Value {
         let k = part.arguments.k.unwrap_or(0) as usize;
         match self {
             Self::Whole(value) => Value::Whole(value),
@@ -408,27 +430,16 @@ impl State {
                 keep_by_time(items, k)
             }
             Self::Values(mut values) => {
-                values.sort_by(compare);
-                if part.operation == Operation::TopK {
-                    values.reverse();
-                }
-                values.truncate(k);
+                values.sort_by(|a, b| java::rank(part, a, b));
                 Value::List(values)
             }
-            Self::Counts(counts) if part.operation == Operation::Histogram => {
-                let mut entries = counts;
-                if k > 0 && entries.len() > k {
-                    let mut counts: Vec<i64> = entries.iter().map(|entry| -entry.1).collect();
-                    counts.sort_unstable();
-                    let buckets = buckets_of(entries.len(), least_buckets);
-                    entries.sort_by_key(|entry| bucket_of(&entry.0, buckets));
-                    entries.retain(|entry| entry.1 >= -counts[k - 1]);
-                    entries.truncate(k);
-                }
+            Self::Histogram(map) => {
+                let mut entries = java::limited(&map, k);
                 entries.sort();
                 let whole = |(value, count)| (value, Value::Whole(count));
                 Value::Map(entries.into_iter().map(whole).collect())
             }
+            Self::Frequent(held) => held.borrow().top(k),
             Self::Counts(counts) => {
                 let bounded = part.operation == Operation::BoundedUniqueCount;
                 let bound = if bounded { k } else { usize::MAX };
@@ -439,9 +450,6 @@ impl State {
                 None => Value::Null,
             },
             Self::Counted(counted) => Value::Whole(counted.estimate()),
-            Self::FrequentWholes(counts) => histogram(counts.top(k)),
-            Self::FrequentDoubles(counts) => histogram(counts.top(k)),
-            Self::FrequentTexts(counts) => histogram(counts.top(k)),
             Self::Keyed(_) | Self::Positions(_) => unreachable!("shapes are not nested"),
         }
     }
@@ -458,34 +466,6 @@ fn count(counts: &mut Vec<(Value, i64)>, value: Value, by: i64) {
             }
         }
     }
-}
-
-/// The buckets of a Java hash map of this many entries that starts with some.
-fn buckets_of(entries: usize, least_buckets: usize) -> u32 {
-    let mut buckets = least_buckets;
-    while 4 * entries > 3 * buckets {
-        buckets *= 2;
-    }
-    buckets as u32
-}
-
-/// The bucket in which a Java hash map keeps a string.
-fn bucket_of(value: &Value, buckets: u32) -> u32 {
-    let Value::Text(text) = value else {
-        unreachable!("histograms are of strings, not of {value:?}");
-    };
-    let mut hash = 0_u32;
-    for unit in text.encode_utf16() {
-        hash = hash.wrapping_mul(31).wrapping_add(unit.into());
-    }
-    (hash ^ (hash >> 16)) % buckets
-}
-
-fn histogram(entries: Vec<(String, i64)>) -> Value {
-    let entry = |(key, count)| (Value::Text(key), Value::Whole(count));
-    let mut map: Vec<_> = entries.into_iter().map(entry).collect();
-    map.sort();
-    Value::Map(map)
 }
 
 fn whole(value: &Value) -> i64 {

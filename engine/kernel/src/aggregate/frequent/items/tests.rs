@@ -27,15 +27,22 @@ fn bounds_hold() {
     for seed in 0..50 {
         for k in [2, 8, 9, 30] {
             let (mut left, mut right) = (Items::new(k), Items::new(k));
-            let mut truth: BTreeMap<i64, i64> = BTreeMap::new();
-            for (at, item) in stream(seed, 600).iter().enumerate() {
+            let stream = stream(seed, 600);
+            for (at, item) in stream.iter().enumerate() {
                 let sketch = if at % 3 == 0 { &mut right } else { &mut left };
                 sketch.update(item, 1);
-                *truth.entry(*item).or_default() += 1;
             }
             left.merge(&right);
+            // As in Java, a sketch whose items were all purged counts for nothing.
+            let purged = right.active == 0;
+            let mut truth: BTreeMap<i64, i64> = BTreeMap::new();
+            for (at, item) in stream.iter().enumerate() {
+                if at % 3 != 0 || !purged {
+                    *truth.entry(*item).or_default() += 1;
+                }
+            }
             assert_eq!(left.active, left.slots.iter().flatten().count());
-            assert_eq!(left.weight, 600);
+            assert_eq!(left.weight, truth.values().sum::<i64>());
             for slot in left.slots.iter().flatten() {
                 let count = truth[&slot.item];
                 assert!(
@@ -49,6 +56,30 @@ fn bounds_hold() {
             }
         }
     }
+}
+
+/// Read back, a sketch holds the same counts; one without items is new.
+#[test]
+fn a_sketch_reads_back() {
+    for seed in 0..20 {
+        let mut sketch = Items::new(9);
+        for item in stream(seed, 300) {
+            sketch.update(&item, 1);
+        }
+        let read = sketch.reread();
+        let counts = |sketch: &Items<i64>| {
+            let slots = sketch.slots.iter().flatten();
+            slots.map(|s| (s.item, s.count)).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(counts(&read), counts(&sketch));
+        let rest = |sketch: &Items<i64>| (sketch.active, sketch.offset, sketch.weight);
+        assert_eq!(rest(&read), rest(&sketch));
+    }
+    let mut purged = Items::new(2);
+    (0..7_i64).for_each(|item| purged.update(&item, 1));
+    assert_eq!((purged.active, purged.offset), (0, 1));
+    let read = purged.reread();
+    assert_eq!((read.offset, read.weight, read.sample_max), (0, 0, 6));
 }
 
 /// Every item is found from its home without crossing an empty slot.
