@@ -135,15 +135,16 @@ impl<'a> Work<'a> {
         by: Resolution,
     ) -> Self {
         let hops = sizes.iter().map(|size| {
-            let mut starts: Vec<i64> = items.iter().map(|i| floor_to(i.time, *size)).collect();
-            starts.sort_unstable();
-            starts.dedup();
-            let hop = |start| {
-                let items = items.iter().filter(|i| floor_to(i.time, *size) == start);
-                let state = folded(parts[0], items.collect());
+            let mut hops: BTreeMap<i64, Vec<&Item>> = BTreeMap::new();
+            for item in items {
+                let start = floor_to(item.time, *size);
+                hops.entry(start).or_default().push(item);
+            }
+            let hop = |(start, items)| {
+                let state = folded(parts[0], items);
                 (start, state.as_ref().map(State::shipped))
             };
-            starts.into_iter().map(hop).collect()
+            hops.into_iter().map(hop).collect()
         });
         Self {
             parts,
