@@ -16,6 +16,7 @@ mod inputs;
 mod join;
 mod log_flattener;
 mod measure;
+mod metadata_export;
 mod rows;
 mod statistics;
 mod step;
@@ -26,6 +27,7 @@ pub use catalog::WarehouseCatalog;
 pub use error::{Error, ErrorKind, Result};
 pub use explain::plan;
 pub use measure::MeasureOptions;
+pub use metadata_export::{Entity, Exported, export_definition, export_embedded, write_exported};
 
 use unskewed_connectors::clock::Clock;
 use unskewed_connectors::table::Warehouse;

@@ -11,7 +11,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use unskewed_planner::time::Partition;
 
 pub(crate) use measure::{
-    AnalyzeArgs, ConsistencyArgs, DriftArgs, FindingsFormat, LogFlattenerArgs, Shown, StatsArgs,
+    AnalyzeArgs, ConsistencyArgs, DriftArgs, FindingsFormat, LogFlattenerArgs, MetadataExportArgs,
+    Shown, StatsArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -111,6 +112,10 @@ pub(crate) enum Command {
     LogFlattener(Box<LogFlattenerArgs>),
     /// Hold what was served to logged requests against what a backfill gives
     ConsistencyMetricsCompute(Box<ConsistencyArgs>),
+    /// Print what a definition is: what it reads, computes and writes
+    Info(Box<InfoArgs>),
+    /// Export every definition of a folder with its features
+    MetadataExport(Box<MetadataExportArgs>),
     /// Print the plan of a definition: what is scanned, shared and kept
     Explain(ExplainArgs),
     /// Jobs this version does not know yet
@@ -129,6 +134,20 @@ pub(crate) struct JobArgs {
     pub(crate) end_date: Option<Partition>,
     #[command(flatten)]
     pub(crate) options: JobOptions,
+}
+
+/// What to tell of.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// Compiled definition
+    #[arg(long, value_name = "FILE")]
+    pub(crate) conf_path: PathBuf,
+    /// Accepted: run.py gives every mode a day
+    #[arg(long, value_name = "DS", hide = true)]
+    pub(crate) end_date: Option<Partition>,
+    /// Accepted, as `--end-date`
+    #[arg(long, value_name = "DS", hide = true)]
+    pub(crate) start_partition_override: Option<Partition>,
 }
 
 /// Options of the jobs besides definition and end.

@@ -2,7 +2,7 @@
 //!
 //! Promises: both say the same; programs find a section under its name, a table as a list of objects.
 
-mod cells;
+pub(crate) mod cells;
 mod json;
 mod text;
 

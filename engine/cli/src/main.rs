@@ -14,6 +14,9 @@ mod args;
 mod config;
 mod explain;
 mod findings;
+mod info;
+mod metadata_export;
+mod page;
 mod progress;
 mod report;
 mod run_mode;
@@ -109,6 +112,18 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
                 .measuring(MeasureOptions::default(), &args.shown)
                 .run(global, added)
         }
+        Command::Info(args) => {
+            let config = configuration(global, added)?;
+            print!("{}", info::text(&load(&args.conf_path, config.dialect)?));
+            Ok(())
+        }
+        Command::MetadataExport(args) => {
+            let session = Session::start(configuration(global, added)?);
+            session.accept(&args.options.ignored(), &args.options.not_yet())?;
+            let outcome = metadata_export::run(&args, &session.config, &session.progress, today())?;
+            session.finish(&outcome, FindingsFormat::Text);
+            Ok(())
+        }
         Command::Run(_) => Err(Failure::usage("a run starts no other run")),
         Command::Explain(args) => {
             let config = configuration(global, added)?;
@@ -122,20 +137,19 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
 
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
-    const LATER: [&str; 11] = [
+    const LATER: [&str; 10] = [
         "group-by-upload",
         "group-by-streaming",
         "staging-query-backfill",
         "label-join",
         "compare-join-query",
-        "metadata-export",
         "metadata-upload",
         "bulk-load",
         "fetch",
         "serve",
         "cluster",
     ];
-    const NOW: [&str; 12] = [
+    const NOW: [&str; 14] = [
         "group-by-backfill",
         "join",
         "join-left",
@@ -146,6 +160,8 @@ fn unknown_job(words: &[String]) -> Failure {
         "drift",
         "log-flattener",
         "consistency-metrics-compute",
+        "metadata-export",
+        "info",
         "run",
         "explain",
     ];
@@ -393,6 +409,11 @@ impl Session {
             return Ok(());
         };
         print!("{}", findings::render(findings, shown.format));
+        if let Some(path) = &shown.report {
+            std::fs::write(path, page::render(findings)).map_err(|error| {
+                Failure::failed(format!("{} cannot be written: {error}", path.display()))
+            })?;
+        }
         self.finish(outcome, shown.format);
         match findings.problems.as_slice() {
             [] => Ok(()),

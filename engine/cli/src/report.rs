@@ -20,6 +20,12 @@ impl Failure {
         Self { text, exit_code: 2 }
     }
 
+    /// Anything that failed on the way.
+    pub(crate) fn failed(text: impl Into<String>) -> Self {
+        let text = format!("error: {}", text.into());
+        Self { text, exit_code: 1 }
+    }
+
     /// What a job that measures found wrong.
     pub(crate) fn found(problems: &[String]) -> Self {
         let lines: Vec<String> = problems.iter().map(|p| format!("error: {p}")).collect();

@@ -41,7 +41,7 @@ const fn mode(
 }
 
 /// The modes there are. The words are those of `unskewed --help`, so a new job needs a line here and no more.
-const MODES: [Mode; 8] = [
+const MODES: [Mode; 10] = [
     mode("backfill", Some("group-by-backfill"), Some("join"), None),
     mode("backfill-left", None, Some("join-left"), None),
     mode("backfill-final", None, Some("join-final"), None),
@@ -55,20 +55,25 @@ const MODES: [Mode; 8] = [
         Some("consistency-metrics-compute"),
         None,
     ),
+    mode(
+        "metadata-export",
+        Some("metadata-export"),
+        Some("metadata-export"),
+        Some("metadata-export"),
+    ),
+    mode("info", Some("info"), Some("info"), Some("info")),
 ];
 
 /// Modes run.py knows that this version cannot run.
-const LATER_MODES: [&str; 10] = [
+const LATER_MODES: [&str; 8] = [
     "upload",
     "streaming",
     "local-streaming",
     "metadata-upload",
-    "metadata-export",
     "fetch",
     "compare",
     "label-join",
     "model-transform-batch",
-    "info",
 ];
 
 /// Modes whose command line takes the definition's additional arguments, as in run.py.

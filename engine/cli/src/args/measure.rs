@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use unskewed_engine::job::MeasureOptions;
 use unskewed_planner::time::{Partition, PartitionRange};
 
-use super::JobArgs;
+use super::{JobArgs, JobOptions};
 
 /// How findings are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
@@ -183,6 +183,35 @@ pub(crate) struct ConsistencyArgs {
     pub(crate) job: JobArgs,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// `metadata-export`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MetadataExportArgs {
+    /// Folder of compiled definitions
+    #[arg(long, value_name = "DIR")]
+    pub(crate) input_root_path: PathBuf,
+    /// Folder that the exported files go to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_root_path: Option<PathBuf>,
+    /// Table that the exported definitions go to
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) output_table_name: Option<String>,
+    /// Properties of that table, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) output_table_properties_json: Option<String>,
+    /// Also export group-bys that only stand inside joins
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) process_embedded_group_bys: bool,
+    /// The day written into the table [default: today, UTC]
+    #[arg(long, value_name = "DS")]
+    pub(crate) end_date: Option<Partition>,
+    /// Accepted: run.py names a definition for every mode
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) conf_path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) options: JobOptions,
 }
 
 fn share(text: &str) -> Result<f64, String> {
