@@ -147,7 +147,8 @@ pub fn partitions(warehouse: &Path, table: &str) -> BTreeMap<String, Vec<PathBuf
     found
 }
 
-fn batches(file: &Path) -> impl Iterator<Item = RecordBatch> + use<> {
+/// All rows of a file.
+pub fn batches(file: &Path) -> impl Iterator<Item = RecordBatch> + use<> {
     let file = File::open(file).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .unwrap()

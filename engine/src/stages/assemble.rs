@@ -199,11 +199,12 @@ impl Assembler {
             .iter()
             .map(|c| c.evaluate(&batch))
             .collect::<Result<Vec<_>, _>>()?;
-        let position = rows
-            .iter()
-            .step_by(sides)
-            .map(|left| left.position)
-            .collect();
+        let lefts: Vec<Entry> = rows.iter().step_by(sides).copied().collect();
+        let position = match self.inner {
+            // Answers go to their left row by its position.
+            true => lefts.iter().map(|left| left.position).collect(),
+            false => told_apart(&lefts),
+        };
         Ok(Changes {
             position,
             diff: Rle::Constant(diff),
@@ -237,6 +238,27 @@ impl Assembler {
         }
         Ok(interleave(&sources, &indices)?)
     }
+}
+
+/// The rows' positions. Of several rows made of one left row the first keeps its position; the others get one of their
+/// own, mixed from it and their number (SplitMix64), for a row's content is a function of its position.
+fn told_apart(lefts: &[Entry]) -> Vec<u64> {
+    let mut number = 0_u64;
+    let of = |index: usize| {
+        let left = lefts[index];
+        let again = index > 0 && lefts[index - 1] == left;
+        number = if again { number + 1 } else { 0 };
+        if number == 0 {
+            return left.position;
+        }
+        let mut z = left
+            .position
+            .wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    (0..lefts.len()).map(of).collect()
 }
 
 /// All combinations of a left row with one answer of each part; a part without answers counts as
