@@ -199,12 +199,11 @@ impl Assembler {
             .iter()
             .map(|c| c.evaluate(&batch))
             .collect::<Result<Vec<_>, _>>()?;
-        let lefts: Vec<Entry> = rows.iter().step_by(sides).copied().collect();
-        let position = match self.inner {
-            // Answers go to their left row by its position.
-            true => lefts.iter().map(|left| left.position).collect(),
-            false => told_apart(&lefts),
-        };
+        let position = rows
+            .iter()
+            .step_by(sides)
+            .map(|left| left.position)
+            .collect();
         Ok(Changes {
             position,
             diff: Rle::Constant(diff),
@@ -240,37 +239,32 @@ impl Assembler {
     }
 }
 
-/// The rows' positions. Of several rows made of one left row the first keeps its position; the others get one of their
-/// own, mixed from it and their number (SplitMix64), for a row's content is a function of its position.
-fn told_apart(lefts: &[Entry]) -> Vec<u64> {
-    let mut number = 0_u64;
-    let of = |index: usize| {
-        let left = lefts[index];
-        let again = index > 0 && lefts[index - 1] == left;
-        number = if again { number + 1 } else { 0 };
-        if number == 0 {
-            return left.position;
-        }
-        let mut z = left
-            .position
-            .wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
-    (0..lefts.len()).map(of).collect()
+/// The position of the row with this number among those made of one left row: the first keeps the left's, others get
+/// one of their own (mixed by SplitMix64), for a row's content is a function of its position.
+fn told_apart(position: u64, number: usize) -> u64 {
+    if number == 0 {
+        return position;
+    }
+    let mut z = position.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// All combinations of a left row with one answer of each part; a part without answers counts as
 /// one null answer,
-/// unless answers are required.
+/// unless answers are required: then rows stay at the left's position, by which they are found.
 fn cross(left: Entry, parts: &[&[Entry]], inner: bool, rows: &mut Joined) {
     if inner && parts.iter().any(|p| p.is_empty()) {
         return;
     }
     let count: usize = parts.iter().map(|p| p.len().max(1)).product();
     for combination in 0..count {
-        rows.push(left);
+        let position = match inner {
+            true => left.position,
+            false => told_apart(left.position, combination),
+        };
+        rows.push(Entry { position, ..left });
         // The last part varies fastest.
         let mut stride = count;
         for answers in parts {
