@@ -8,6 +8,7 @@ mod analyze;
 mod catalog;
 mod chain;
 mod compare;
+mod compare_query;
 mod consistency;
 mod error;
 mod explain;
@@ -59,6 +60,8 @@ pub enum Kind {
     LogFlattener,
     /// Hold what was served against what a backfill gives.
     Consistency,
+    /// Hold the output of a join against other rows.
+    CompareJoinQuery,
 }
 
 impl Kind {
@@ -75,6 +78,7 @@ impl Kind {
             Self::Drift => "drift",
             Self::LogFlattener => "log-flattener",
             Self::Consistency => "consistency-metrics-compute",
+            Self::CompareJoinQuery => "compare-join-query",
         }
     }
 }
@@ -254,6 +258,7 @@ pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
         (Kind::Drift, Definition::Join(join)) => statistics::drift(job, join, context),
         (Kind::LogFlattener, Definition::Join(join)) => log_flattener::run(job, join, context),
         (Kind::Consistency, Definition::Join(join)) => consistency::run(job, join, context),
+        (Kind::CompareJoinQuery, Definition::Join(join)) => compare_query::run(job, join, context),
         (_, Definition::Join(join)) => join::run(job, join, context),
         _ => wrong("join"),
     }

@@ -241,3 +241,73 @@ fn analysis_finds_times_and_frequent_keys() {
         (40, 1)
     );
 }
+
+/// Shows that a join compared with other rows names what differs and where, and leaves out what the others lack.
+#[test]
+fn a_join_is_compared_with_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = texts(&[Some("a"), Some("b"), Some("c"), None]);
+    let times = longs(&[Some(START), Some(START), Some(START + HOUR), Some(START)]);
+    let column = |values: [Option<i64>; 4]| longs(&values);
+    let joined = vec![
+        ("user", Arc::clone(&users)),
+        ("ts", Arc::clone(&times)),
+        (
+            "team_right_v1_id_sum",
+            column([Some(1), Some(2), None, Some(4)]),
+        ),
+        ("extra", column([Some(0); 4])),
+    ];
+    write(folder.path(), "team_join_v1", "2024-01-01", joined);
+    let other = vec![
+        ("user", users),
+        ("ts", times),
+        (
+            "team_right_v1_id_sum",
+            column([Some(1), Some(20), Some(3), Some(4)]),
+        ),
+    ];
+    write(folder.path(), "other", "2024-01-01", other);
+    let mut options = options("2024-01-01");
+    options.measure.query_table = Some("feat.other".into());
+    let outcome = run_with(
+        folder.path(),
+        Kind::CompareJoinQuery,
+        &definition(),
+        options.clone(),
+        2,
+    );
+    let outcome = outcome.unwrap();
+    assert_eq!(
+        (outcome.rows_out, outcome.partitions_written),
+        (5, 2),
+        "the null key stands twice"
+    );
+    let found = findings(outcome);
+    let table = found.table("columns").unwrap();
+    assert_eq!(
+        table.rows.len(),
+        1,
+        "what the other side lacks is not compared"
+    );
+    for (column, wanted) in [
+        ("rows", 5),
+        ("mismatches", 1),
+        ("only_other", 2),
+        ("only_join", 1),
+        ("differing", 4),
+    ] {
+        assert_eq!(count(table, 0, column), wanted, "{column}");
+    }
+    let days = found.table("days").unwrap();
+    assert_eq!(count(days, 0, "discrepancies"), 4);
+    options.measure.query_table = None;
+    let nothing = run_with(
+        folder.path(),
+        Kind::CompareJoinQuery,
+        &definition(),
+        options,
+        1,
+    );
+    assert!(matches!(nothing, Err(job::Error::Definition(_))));
+}

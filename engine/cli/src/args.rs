@@ -11,8 +11,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use unskewed_planner::time::Partition;
 
 pub(crate) use measure::{
-    AnalyzeArgs, ConsistencyArgs, DriftArgs, FindingsFormat, LogFlattenerArgs, MetadataExportArgs,
-    Shown, StatsArgs,
+    AnalyzeArgs, CompareArgs, ConsistencyArgs, DriftArgs, FindingsFormat, LogFlattenerArgs,
+    MetadataExportArgs, Shown, StatsArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -112,6 +112,8 @@ pub(crate) enum Command {
     LogFlattener(Box<LogFlattenerArgs>),
     /// Hold what was served to logged requests against what a backfill gives
     ConsistencyMetricsCompute(Box<ConsistencyArgs>),
+    /// Hold the output of a join against other rows: of a query, or of a table
+    CompareJoinQuery(Box<CompareArgs>),
     /// Print what a definition is: what it reads, computes and writes
     Info(Box<InfoArgs>),
     /// Export every definition of a folder with its features

@@ -73,44 +73,12 @@ type Variables = BTreeMap<String, String>;
 /// One subcommand.
 fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), Failure> {
     match command {
-        Command::GroupByBackfill(args) => one(Kind::GroupByBackfill, &args, global, added),
-        Command::Join(args) => one(Kind::Join, &args, global, added),
-        Command::JoinLeft(args) => one(Kind::JoinLeft, &args, global, added),
-        Command::JoinFinal(args) => one(Kind::JoinFinal, &args, global, added),
-        Command::Analyze(args) => {
-            let asked = Asked::new(Kind::Analyze, &args.job);
-            asked
-                .measuring(args.options(), &args.shown)
-                .run(global, added)
-        }
-        Command::StatsSummary(args) => {
-            let asked = Asked::new(Kind::StatsSummary, &args.job);
-            asked
-                .measuring(args.options(), &args.shown)
-                .run(global, added)
-        }
-        Command::LogSummary(args) => {
-            let asked = Asked::new(Kind::LogSummary, &args.job);
-            asked
-                .measuring(args.options(), &args.shown)
-                .run(global, added)
-        }
-        Command::Drift(args) => {
-            let options = args.options().map_err(Failure::usage)?;
-            let asked = Asked::new(Kind::Drift, &args.job);
-            asked.measuring(options, &args.shown).run(global, added)
-        }
-        Command::LogFlattener(args) => {
-            let asked = Asked::new(Kind::LogFlattener, &args.job);
-            asked
-                .measuring(args.options(), &Shown::default())
-                .run(global, added)
-        }
-        Command::ConsistencyMetricsCompute(args) => {
-            let asked = Asked::new(Kind::Consistency, &args.job);
-            asked
-                .measuring(MeasureOptions::default(), &args.shown)
-                .run(global, added)
+        Command::Run(_) => Err(Failure::usage("a run starts no other run")),
+        Command::Explain(args) => {
+            let config = configuration(global, added)?;
+            let load = |path: &PathBuf| load(path, config.dialect);
+            let definitions = args.conf.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+            explain::explain(&args, &definitions, &config, today())
         }
         Command::Info(args) => {
             let config = configuration(global, added)?;
@@ -124,32 +92,28 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
             session.finish(&outcome, FindingsFormat::Text);
             Ok(())
         }
-        Command::Run(_) => Err(Failure::usage("a run starts no other run")),
-        Command::Explain(args) => {
-            let config = configuration(global, added)?;
-            let load = |path: &PathBuf| load(path, config.dialect);
-            let definitions = args.conf.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-            explain::explain(&args, &definitions, &config, today())
-        }
         Command::Other(words) => Err(unknown_job(&words)),
+        job => {
+            let dialect = configuration(global, added)?.dialect;
+            Asked::of(&job, dialect)?.run(global, added)
+        }
     }
 }
 
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
-    const LATER: [&str; 10] = [
+    const LATER: [&str; 9] = [
         "group-by-upload",
         "group-by-streaming",
         "staging-query-backfill",
         "label-join",
-        "compare-join-query",
         "metadata-upload",
         "bulk-load",
         "fetch",
         "serve",
         "cluster",
     ];
-    const NOW: [&str; 14] = [
+    const NOW: [&str; 15] = [
         "group-by-backfill",
         "join",
         "join-left",
@@ -161,6 +125,7 @@ fn unknown_job(words: &[String]) -> Failure {
         "log-flattener",
         "consistency-metrics-compute",
         "metadata-export",
+        "compare-join-query",
         "info",
         "run",
         "explain",
@@ -178,10 +143,6 @@ fn unknown_job(words: &[String]) -> Failure {
     }
 }
 
-fn one(kind: Kind, args: &JobArgs, global: &Global, added: &Variables) -> Result<(), Failure> {
-    Asked::new(kind, args).run(global, added)
-}
-
 /// A job as it was typed.
 struct Asked<'a> {
     kind: Kind,
@@ -191,6 +152,52 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    /// The job of a subcommand that is one.
+    fn of(command: &'a Command, dialect: Dialect) -> Result<Self, Failure> {
+        let plain = |kind, args| Ok(Self::new(kind, args));
+        let measuring = |kind, args, options, shown: &Shown| {
+            Ok(Self::new(kind, args).measuring(options, shown))
+        };
+        match command {
+            Command::GroupByBackfill(args) => plain(Kind::GroupByBackfill, args),
+            Command::Join(args) => plain(Kind::Join, args),
+            Command::JoinLeft(args) => plain(Kind::JoinLeft, args),
+            Command::JoinFinal(args) => plain(Kind::JoinFinal, args),
+            Command::Analyze(args) => {
+                measuring(Kind::Analyze, &args.job, args.options(), &args.shown)
+            }
+            Command::StatsSummary(args) => {
+                measuring(Kind::StatsSummary, &args.job, args.options(), &args.shown)
+            }
+            Command::LogSummary(args) => {
+                measuring(Kind::LogSummary, &args.job, args.options(), &args.shown)
+            }
+            Command::Drift(args) => {
+                let options = args.options().map_err(Failure::usage)?;
+                measuring(Kind::Drift, &args.job, options, &args.shown)
+            }
+            Command::LogFlattener(args) => {
+                let shown = Shown::default();
+                measuring(Kind::LogFlattener, &args.job, args.options(), &shown)
+            }
+            Command::ConsistencyMetricsCompute(args) => {
+                let options = MeasureOptions::default();
+                measuring(Kind::Consistency, &args.job, options, &args.shown)
+            }
+            Command::CompareJoinQuery(args) => {
+                let query = args.query_conf.as_deref();
+                let query = query.map(|path| load(path, dialect)).transpose()?;
+                measuring(
+                    Kind::CompareJoinQuery,
+                    &args.job,
+                    args.options(query),
+                    &args.shown,
+                )
+            }
+            _ => Err(Failure::usage("this is no job on a definition")),
+        }
+    }
+
     fn new(kind: Kind, args: &'a JobArgs) -> Self {
         let (measure, shown) = (MeasureOptions::default(), Shown::default());
         Self {

@@ -41,7 +41,7 @@ const fn mode(
 }
 
 /// The modes there are. The words are those of `unskewed --help`, so a new job needs a line here and no more.
-const MODES: [Mode; 10] = [
+const MODES: [Mode; 11] = [
     mode("backfill", Some("group-by-backfill"), Some("join"), None),
     mode("backfill-left", None, Some("join-left"), None),
     mode("backfill-final", None, Some("join-final"), None),
@@ -61,17 +61,17 @@ const MODES: [Mode; 10] = [
         Some("metadata-export"),
         Some("metadata-export"),
     ),
+    mode("compare", None, Some("compare-join-query"), None),
     mode("info", Some("info"), Some("info"), Some("info")),
 ];
 
 /// Modes run.py knows that this version cannot run.
-const LATER_MODES: [&str; 8] = [
+const LATER_MODES: [&str; 7] = [
     "upload",
     "streaming",
     "local-streaming",
     "metadata-upload",
     "fetch",
-    "compare",
     "label-join",
     "model-transform-batch",
 ];

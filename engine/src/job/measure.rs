@@ -1,5 +1,6 @@
 //! What the jobs that measure are told beside the options of every job.
 
+use unskewed_planner::definition::Definition;
 use unskewed_planner::time::{Partition, PartitionRange};
 
 /// Options of the jobs that measure.
@@ -27,6 +28,10 @@ pub struct MeasureOptions {
     pub log_table: Option<String>,
     /// The table of logged schemas.
     pub schema_table: Option<String>,
+    /// The staging query that a join is compared with.
+    pub query: Option<Definition>,
+    /// The table that a join is compared with.
+    pub query_table: Option<String>,
 }
 
 impl Default for MeasureOptions {
@@ -43,6 +48,8 @@ impl Default for MeasureOptions {
             stability_max: None,
             log_table: None,
             schema_table: None,
+            query: None,
+            query_table: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 use unskewed_engine::job::MeasureOptions;
+use unskewed_planner::definition::Definition;
 use unskewed_planner::time::{Partition, PartitionRange};
 
 use super::{JobArgs, JobOptions};
@@ -183,6 +184,35 @@ pub(crate) struct ConsistencyArgs {
     pub(crate) job: JobArgs,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// `compare-join-query`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Compiled staging query whose answer the join is compared with
+    #[arg(long, value_name = "FILE")]
+    pub(crate) query_conf: Option<PathBuf>,
+    /// Table that the join is compared with, instead of a query
+    #[arg(long, value_name = "TABLE", conflicts_with = "query_conf")]
+    query_table: Option<String>,
+    /// First day compared; --end-date is the last [default: that day alone]
+    #[arg(long, value_name = "DS")]
+    start_date: Option<Partition>,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+impl CompareArgs {
+    pub(crate) fn options(&self, query: Option<Definition>) -> MeasureOptions {
+        MeasureOptions {
+            start: self.start_date,
+            query,
+            query_table: self.query_table.clone(),
+            ..MeasureOptions::default()
+        }
+    }
 }
 
 /// `metadata-export`.
