@@ -95,7 +95,14 @@ pub fn resolve_features(
     catalog: &dyn Catalog,
 ) -> Result<Resolved<GroupFeatures>, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let value = group::resolve_features(group_by, catalog, &mut problems);
+    let chained = chain::over(
+        &parents_of_group_by(group_by, ""),
+        &[],
+        catalog,
+        &mut problems,
+    );
+    let value = group::resolve_features(group_by, &chained, &mut problems);
+    chained.forgive(&mut problems);
     problems.finish(value)
 }
 

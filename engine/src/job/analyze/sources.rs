@@ -21,9 +21,16 @@ pub(super) fn look(
     findings: &mut Findings,
     context: &Context<'_>,
 ) -> Result<Outcome> {
-    let plan = analysis(analyses).map_err(Error::Definition)?;
-    let mut executed = step::execute(&plan, None, context)?;
+    let mut there = vec![];
     for analysis in analyses {
+        if tables_exist(analysis, context)? {
+            there.push(analysis.clone());
+        }
+    }
+    let analyses = there;
+    let plan = analysis(&analyses).map_err(Error::Definition)?;
+    let mut executed = step::execute(&plan, None, context)?;
+    for analysis in &analyses {
         let name = analysis.label;
         let days = executed.take_collected(&format!("{name} days"));
         match &days {
@@ -46,6 +53,22 @@ pub(super) fn look(
         }
     }
     Ok(executed.outcome())
+}
+
+/// Whether the sources can be looked at: the table of a chained join is only there once that join has run.
+fn tables_exist(analysis: &Analysis<'_>, context: &Context<'_>) -> Result<bool> {
+    for source in analysis.sources {
+        let table = &source.table.table;
+        if !context.warehouse.table(table)?.exists()? {
+            let text = format!(
+                "{}: there is no table {table} yet to look at",
+                analysis.label
+            );
+            context.watcher.on(&Event::Warning(&text));
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn add_days(analysis: &Analysis<'_>, days: &RecordBatch, findings: &mut Findings) {
