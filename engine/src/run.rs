@@ -138,6 +138,7 @@ fn collected(shared: Shared) -> RunOutput {
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     let nodes = meters.counts();
+    log_nodes(&plan, &nodes);
     let mut output = RunOutput {
         facts: left_behind.facts,
         collected: left_behind.collected,
@@ -169,6 +170,16 @@ fn collected(shared: Shared) -> RunOutput {
     }
     output.nodes = nodes;
     output
+}
+
+/// Where the time went, for whoever asks for the log.
+fn log_nodes(plan: &DataflowPlan, counts: &[NodeCount]) {
+    for (node, count) in plan.nodes.iter().zip(counts) {
+        let busy_millis = count.busy_nanos / 1_000_000;
+        let (name, rows, bytes) = (node.operator.name(), count.rows, count.bytes);
+        let label = node.label.as_str();
+        tracing::info!(node = node.id.0, busy_millis, rows, bytes, "{name} {label}");
+    }
 }
 
 /// The splits of every scan, and the worker that reads each split, by its ordinal.
