@@ -4,7 +4,6 @@
 //! first rows repeat; the same batches give the same bytes. What is not committed is removed when
 //! dropped, and never seen. Writers of several parts may run on several threads.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -311,18 +310,28 @@ fn repeats(column: &ArrayRef) -> bool {
     const SAMPLE_ROWS: usize = 4096;
     let rows = column.len().min(SAMPLE_ROWS);
     let data = column.to_data();
-    let mut seen: BTreeSet<&[u8]> = BTreeSet::new();
-    if let Some(width) = column.data_type().primitive_width() {
+    let distinct = if let Some(width) = column.data_type().primitive_width() {
         let values = &data.buffers()[0].as_slice()[data.offset() * width..];
-        seen.extend(values.chunks_exact(width).take(rows));
+        let values = values.chunks_exact(width).take(rows);
+        match width {
+            8 => count_distinct(values.map(|v| v.first_chunk().copied().map(u64::from_ne_bytes))),
+            _ => count_distinct(values),
+        }
     } else if let DataType::String | DataType::Binary = of_column(column) {
         let (offsets, values) = (data.buffers()[0].typed_data::<i32>(), &data.buffers()[1]);
         let offset = |at: usize| usize::try_from(offsets[data.offset() + at]).unwrap_or(0);
-        seen.extend((0..rows).map(|row| &values.as_slice()[offset(row)..offset(row + 1)]));
+        count_distinct((0..rows).map(|row| &values.as_slice()[offset(row)..offset(row + 1)]))
     } else {
         return true;
-    }
-    seen.len() * 2 <= rows.max(1)
+    };
+    distinct * 2 <= rows.max(1)
+}
+
+fn count_distinct<T: Ord>(values: impl Iterator<Item = T>) -> usize {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values.len()
 }
 
 /// The type of a plain column; of no interest for others.
