@@ -128,7 +128,7 @@ impl Twin<'_> {
             }
             Operator::Sink(sink) => {
                 let mut writer = PartitionWriter::new(sink, &node.schema);
-                writer.add(self.rows(sink.input).clone())?;
+                writer.add(self.rows(sink.input))?;
                 let write = self.run.warehouse.table(&sink.table.name)?.begin_write()?;
                 let staged = writer.finish(&write, &WriteOptions::default())?;
                 self.output.written.push(SinkOutput {

@@ -36,7 +36,7 @@ pub(super) fn sink(
             input.for_each(|_, batch| {
                 let batch = std::mem::take(batch);
                 meter.count(batch.len(), batch.bytes());
-                if let Err(error) = meter.time(|| open.add(batch.into_changes())) {
+                if let Err(error) = meter.time(|| open.add(&batch.into_changes())) {
                     shared.failure.record(error);
                 }
             });

@@ -190,7 +190,7 @@ fn partitions_are_sorted_and_distinct() {
                     Arc::new(StringArray::from_iter_values(part.iter().map(f)))
                 };
             writer
-                .add(Changes {
+                .add(&Changes {
                     position: part.iter().map(|r| r.3).collect(),
                     diff: Rle::Constant(1),
                     columns: vec![
