@@ -1,8 +1,9 @@
 //! Forming batches: rows are partitioned by key on arrival and sorted, part by part, when their epoch is complete.
 //!
 //! Hot path of a bulk load. Only packed (key, ts, index) words are sorted; each column is moved twice, once into
-//! cache-sized parts and once into sorted chunks, and a part is freed as soon as it is sorted. Small epochs are sorted
-//! as they came. Promises: chunks are sorted and consolidated whatever the times and positions are; where they do not
+//! cache-sized parts and once into sorted chunks. Neighbouring parts lie together on shelves, which are few enough that
+//! an array each costs little, and many enough that freeing one after the other keeps memory low. Small epochs are
+//! sorted as they came. Promises: chunks are sorted and consolidated whatever the times and positions are; where they do not
 //! fit the packed word, a plain comparison sorts them.
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use super::rows::Rows;
 use crate::columns::take_rows;
 use crate::exchange::{Batch, Epoch};
 use crate::meter::Meter;
+use crate::rle::Rle;
 
 mod sort;
 
@@ -26,6 +28,8 @@ use sort::{Place, sorted_places};
 
 /// Rows are partitioned by this many top bits of their keys.
 const PART_BITS: u32 = 8;
+/// The parts of a shelf share this many top bits.
+const SHELF_BITS: u32 = 4;
 /// Rows that are partitioned at once; an epoch of fewer rows is not partitioned at all.
 const STAGE_ROWS: usize = 1 << 17;
 
@@ -60,8 +64,24 @@ struct Staged {
     /// As they came.
     raw: Vec<Batch>,
     raw_rows: usize,
-    /// Partitioned; empty, or one list for each part.
-    parts: Vec<Vec<Batch>>,
+    /// Partitioned; empty, or one list for each shelf.
+    shelves: Vec<Vec<Shelf>>,
+}
+
+/// Rows, those of each part together, part after part.
+#[derive(Debug)]
+struct Shelf {
+    rows: Batch,
+    /// Part `p` owns rows `starts[p]..starts[p + 1]`.
+    starts: Vec<usize>,
+}
+
+impl Shelf {
+    /// All rows as one part.
+    fn whole(rows: Batch) -> Self {
+        let starts = vec![0, rows.len()];
+        Self { rows, starts }
+    }
 }
 
 impl Staged {
@@ -73,54 +93,85 @@ impl Staged {
         }
     }
 
-    /// Moves the raw rows to their parts, each into memory of its own.
+    /// Moves the raw rows to the shelves of their parts.
     fn partition(&mut self) {
-        self.parts.resize_with(1 << PART_BITS, Vec::new);
         let raw = std::mem::take(&mut self.raw);
-        let (columns, rows) = (raw[0].columns.len(), self.raw_rows);
         self.raw_rows = 0;
-        let part_of = |key: u128| (key >> (128 - PART_BITS)) as usize;
-        let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
-        places.resize_with(1 << PART_BITS, || {
-            Vec::with_capacity((rows >> PART_BITS) * 5 / 4)
-        });
-        for (source, batch) in raw.iter().enumerate() {
-            for (row, &key) in batch.key.iter().enumerate() {
-                places[part_of(key)].push((source, row));
-            }
-        }
+        let by_part = ByPart::of(&raw);
+        let columns = raw[0].columns.len();
         let arrays: Vec<Vec<&dyn Array>> = (0..columns)
             .map(|c| raw.iter().map(|b| b.columns[c].as_ref()).collect())
             .collect();
-        let (time, diff) = (
-            common(&raw, |b| b.time.constant()),
-            common(&raw, |b| b.diff.constant()),
-        );
-        for (part, places) in self.parts.iter_mut().zip(places) {
-            if places.is_empty() {
+        let constant = common(&raw, |b| b.time.constant()).zip(common(&raw, |b| b.diff.constant()));
+        let parts = 1 << (PART_BITS - SHELF_BITS);
+        self.shelves.resize_with(1 << SHELF_BITS, Vec::new);
+        for (shelf, shelves) in self.shelves.iter_mut().enumerate() {
+            let starts = &by_part.starts[shelf * parts..=(shelf + 1) * parts];
+            let range = starts[0]..starts[parts];
+            if range.is_empty() {
                 continue;
             }
-            let each = || places.iter().map(|&(source, row)| (&raw[source], row));
-            let mut batch = Batch {
-                key: each().map(|(b, r)| b.key[r]).collect(),
-                ts: each().map(|(b, r)| b.ts[r]).collect(),
-                position: each().map(|(b, r)| b.position[r]).collect(),
-                columns: gather(&arrays, &places),
+            let places = &by_part.places[range.clone()];
+            let mut rows = Batch {
+                key: by_part.key[range.clone()].to_vec(),
+                ts: by_part.ts[range.clone()].to_vec(),
+                position: by_part.position[range].to_vec(),
+                columns: gather(&arrays, places),
                 ..Batch::default()
             };
-            for (length, (from, row)) in each().enumerate() {
-                if time.is_some() && diff.is_some() {
-                    break;
+            if let Some((time, diff)) = constant {
+                (rows.time, rows.diff) = (Rle::Constant(time), Rle::Constant(diff));
+            } else {
+                for (length, &(source, row)) in places.iter().enumerate() {
+                    rows.time.push(length, raw[source].time.get(row));
+                    rows.diff.push(length, raw[source].diff.get(row));
                 }
-                batch.time.push(length, from.time.get(row));
-                batch.diff.push(length, from.diff.get(row));
             }
-            if let (Some(time), Some(diff)) = (time, diff) {
-                batch.time = crate::rle::Rle::Constant(time);
-                batch.diff = crate::rle::Rle::Constant(diff);
-            }
-            part.push(batch);
+            let starts = starts.iter().map(|start| start - starts[0]).collect();
+            shelves.push(Shelf { rows, starts });
         }
+    }
+}
+
+/// What a row is sorted by, those of each part together, and where the rest of it lies: its batch and row there.
+struct ByPart {
+    starts: Vec<usize>,
+    key: Vec<u128>,
+    ts: Vec<i64>,
+    position: Vec<u64>,
+    places: Vec<(usize, usize)>,
+}
+
+impl ByPart {
+    fn of(batches: &[Batch]) -> Self {
+        let part_of = |key: u128| (key >> (128 - PART_BITS)) as usize;
+        let mut starts = vec![0; (1 << PART_BITS) + 1];
+        for key in batches.iter().flat_map(|b| &b.key) {
+            starts[part_of(*key) + 1] += 1;
+        }
+        for part in 0..1 << PART_BITS {
+            starts[part + 1] += starts[part];
+        }
+        let (mut free, rows) = (starts.clone(), starts[1 << PART_BITS]);
+        let mut all = Self {
+            starts,
+            key: vec![0; rows],
+            ts: vec![0; rows],
+            position: vec![0; rows],
+            places: vec![(0, 0); rows],
+        };
+        for (source, batch) in batches.iter().enumerate() {
+            let sorted_by = batch.key.iter().zip(&batch.ts).zip(&batch.position);
+            for (row, ((&key, &ts), &position)) in sorted_by.enumerate() {
+                let place = &mut free[part_of(key)];
+                all.key[*place] = key;
+                all.ts[*place] = ts;
+                all.position[*place] = position;
+                all.places[*place] = (source, row);
+                *place += 1;
+            }
+        }
+        all
     }
 }
 
@@ -158,7 +209,7 @@ impl<const TARGET: usize> Batcher<Batch> for RadixBatcher<TARGET> {
         }
         for (time, rows) in by_time {
             let mut part = batch.take(rows);
-            part.time = crate::rle::Rle::Constant(time);
+            part.time = Rle::Constant(time);
             self.staged.entry(time).or_default().add(part);
         }
     }
@@ -191,12 +242,9 @@ impl<const TARGET: usize> Extract for RadixBatcher<TARGET> {
 /// All rows of these epochs as sorted chunks.
 fn sorted_chunks<const TARGET: usize>(mut ready: Vec<Staged>) -> Vec<RowChunk<TARGET>> {
     let mut writer = ChunkWriter::default();
-    if ready.iter().all(|s| s.parts.is_empty()) {
-        let raw = ready
-            .iter_mut()
-            .flat_map(|s| std::mem::take(&mut s.raw))
-            .collect();
-        writer.add(raw, 0);
+    if ready.iter().all(|s| s.shelves.is_empty()) {
+        let raw = ready.into_iter().flat_map(|s| s.raw);
+        writer.add(raw.map(Shelf::whole).collect(), 0);
         return writer.finish();
     }
     for staged in &mut ready {
@@ -204,15 +252,15 @@ fn sorted_chunks<const TARGET: usize>(mut ready: Vec<Staged>) -> Vec<RowChunk<TA
             staged.partition();
         }
     }
-    for part in 0..1 << PART_BITS {
-        let of_part = |s: &mut Staged| s.parts.get_mut(part).map(std::mem::take);
-        let pieces: Vec<Batch> = ready.iter_mut().filter_map(of_part).flatten().collect();
-        writer.add(pieces, PART_BITS);
+    for number in 0..1 << SHELF_BITS {
+        let of_number = |s: &mut Staged| s.shelves.get_mut(number).map(std::mem::take);
+        let shelves = ready.iter_mut().filter_map(of_number).flatten();
+        writer.add(shelves.collect(), PART_BITS);
     }
     writer.finish()
 }
 
-/// Writes sorted chunks of about `TARGET` rows out of parts that come in key order.
+/// Writes sorted chunks of about `TARGET` rows out of shelves that come in key order.
 #[derive(Debug)]
 struct ChunkWriter<const TARGET: usize> {
     chunks: Vec<RowChunk<TARGET>>,
@@ -234,25 +282,37 @@ impl<const TARGET: usize> Default for ChunkWriter<TARGET> {
 }
 
 impl<const TARGET: usize> ChunkWriter<TARGET> {
-    /// Sorts rows whose keys share their top `shared_bits`, and writes them.
-    fn add(&mut self, pieces: Vec<Batch>, shared_bits: u32) {
-        let places = sorted_places(&pieces, shared_bits);
+    /// Sorts rows part by part and writes them. Keys of one part share their top `shared_bits`.
+    fn add(&mut self, shelves: Vec<Shelf>, shared_bits: u32) {
         let base = self.sources.len();
-        self.sources.extend(pieces);
-        let mut start = 0;
-        while start < places.len() {
-            let room = TARGET.max(1) - self.rows.len();
-            let end = (start + room).min(places.len());
-            self.write(base, &places[start..end]);
-            start = end;
-            if self.rows.len() >= TARGET {
-                self.flush();
-            }
+        let parts = shelves.first().map_or(0, |s| s.starts.len() - 1);
+        let (sources, starts): (Vec<Batch>, Vec<_>) =
+            shelves.into_iter().map(|s| (s.rows, s.starts)).unzip();
+        self.sources.extend(sources);
+        for part in 0..parts {
+            let range = |s: &Vec<usize>| s[part]..s[part + 1];
+            let ranges: Vec<_> = starts.iter().map(range).collect();
+            let places = sorted_places(&self.sources[base..], &ranges, shared_bits);
+            self.write_chunks(base, &places);
         }
         // The sources stay in memory until their chunk is full, which a few parts do.
         if self.rows.len() >= TARGET - TARGET / 4 {
             self.flush();
+        }
+        if self.rows.is_empty() {
             self.sources.clear();
+        }
+    }
+
+    fn write_chunks(&mut self, base: usize, mut places: &[Place]) {
+        while !places.is_empty() {
+            let room = TARGET.max(1) - self.rows.len();
+            let (next, rest) = places.split_at(room.min(places.len()));
+            self.write(base, next);
+            places = rest;
+            if self.rows.len() >= TARGET {
+                self.flush();
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! where the row lies; what a word cannot tell apart is compared in full.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use crate::exchange::Batch;
 
@@ -15,15 +16,19 @@ pub(super) struct Place {
     pub(super) diff: i64,
 }
 
-/// The rows of the pieces by (key, ts, position, epoch), equal ones summed, those of no difference left out. The keys
+/// These rows of each piece by (key, ts, position, epoch), equal ones summed, those of no difference left out. The keys
 /// share their top `shared_bits`.
-pub(super) fn sorted_places(pieces: &[Batch], shared_bits: u32) -> Vec<Place> {
-    let mut places = Vec::with_capacity(pieces.iter().map(Batch::len).sum());
-    if let Some(packing) = Packing::of(pieces, shared_bits) {
-        packing.sort(pieces, &mut places);
+pub(super) fn sorted_places(
+    pieces: &[Batch],
+    ranges: &[Range<usize>],
+    shared_bits: u32,
+) -> Vec<Place> {
+    let mut places = Vec::with_capacity(ranges.iter().map(Range::len).sum());
+    if let Some(packing) = Packing::of(pieces, ranges, shared_bits) {
+        packing.sort(pieces, ranges, &mut places);
     } else {
-        let rows = |(p, b): (usize, &Batch)| (0..b.len() as u32).map(move |r| (p as u32, r));
-        let mut all: Vec<(u32, u32)> = pieces.iter().enumerate().flat_map(rows).collect();
+        let rows = |(p, r): (usize, &Range<usize>)| r.clone().map(move |r| (p as u32, r as u32));
+        let mut all: Vec<(u32, u32)> = ranges.iter().enumerate().flat_map(rows).collect();
         sort_and_sum(pieces, &mut all, &mut places);
     }
     places
@@ -77,6 +82,8 @@ struct Packing {
     first_ts: i64,
     row_bits: u32,
     index_bits: u32,
+    /// Whether all keys have one lower half, so that the upper one tells them apart.
+    one_lower_half: bool,
 }
 
 fn bits(values: u64) -> u32 {
@@ -85,38 +92,43 @@ fn bits(values: u64) -> u32 {
 
 impl Packing {
     /// Nothing if the times span too much.
-    fn of(pieces: &[Batch], shared_bits: u32) -> Option<Self> {
-        let times = || pieces.iter().flat_map(|b| b.ts.iter().copied());
-        let (first, last) = (times().min()?, times().max()?);
-        let rows = pieces.iter().map(Batch::len).max().unwrap_or(0);
-        let row_bits = bits(rows as u64);
+    fn of(pieces: &[Batch], ranges: &[Range<usize>], shared_bits: u32) -> Option<Self> {
+        let (mut first, mut last) = (i64::MAX, i64::MIN);
+        let (mut lower, mut end) = (None, 0);
+        let mut other_bits = 0;
+        for (batch, range) in pieces.iter().zip(ranges) {
+            for &ts in &batch.ts[range.clone()] {
+                (first, last) = (first.min(ts), last.max(ts));
+            }
+            for &key in &batch.key[range.clone()] {
+                other_bits |= *lower.get_or_insert(key as u64) ^ key as u64;
+            }
+            end = end.max(range.end);
+        }
+        let row_bits = bits(end as u64);
         let index_bits = row_bits + bits(pieces.len() as u64);
         let span_bits = bits(last.abs_diff(first));
-        (index_bits + span_bits <= 64 + shared_bits).then_some(Self {
+        (first <= last && index_bits + span_bits <= 64 + shared_bits).then_some(Self {
             shared_bits,
             first_ts: first,
             row_bits,
             index_bits,
+            one_lower_half: other_bits == 0,
         })
     }
 
     /// Sorts all rows onto the end of `places`.
-    fn sort(&self, pieces: &[Batch], places: &mut Vec<Place>) {
-        let mut words = Vec::with_capacity(pieces.iter().map(Batch::len).sum());
-        for (piece, batch) in pieces.iter().enumerate() {
+    fn sort(&self, pieces: &[Batch], ranges: &[Range<usize>], places: &mut Vec<Place>) {
+        let mut words = Vec::with_capacity(ranges.iter().map(Range::len).sum());
+        for (piece, (batch, range)) in pieces.iter().zip(ranges).enumerate() {
             let piece = (piece as u128) << self.row_bits;
-            words.extend(
-                batch
-                    .key
-                    .iter()
-                    .zip(&batch.ts)
-                    .enumerate()
-                    .map(|(row, (&key, &ts))| {
-                        let upper = (key >> 64) << (64 + self.shared_bits);
-                        let ts = u128::from(ts.abs_diff(self.first_ts)) << self.index_bits;
-                        upper | ts | piece | row as u128
-                    }),
-            );
+            let (keys, times) = (&batch.key[range.clone()], &batch.ts[range.clone()]);
+            let rows = keys.iter().zip(times).zip(range.clone());
+            words.extend(rows.map(|((&key, &ts), row)| {
+                let upper = (key >> 64) << (64 + self.shared_bits);
+                let ts = u128::from(ts.abs_diff(self.first_ts)) << self.index_bits;
+                upper | ts | piece | row as u128
+            }));
         }
         words.sort_unstable();
         let mut stretch = Vec::new();
@@ -159,6 +171,9 @@ impl Packing {
 
     /// Whether two keys of one upper half are among these words.
     fn has_two_keys(&self, pieces: &[Batch], words: &[u128]) -> bool {
+        if self.one_lower_half {
+            return false;
+        }
         let key = |word: u128| {
             let (piece, row) = self.place(word);
             pieces[piece as usize].key[row as usize]
