@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
-use arrow_select::interleave::interleave;
 use unskewed_kernel::eval::Program;
 use unskewed_planner::expr::Expr;
 use unskewed_planner::schema::Schema;
 
 use super::Changes;
 use super::store::{Entry, Store};
+use crate::columns::Pieces;
 use crate::error::EngineError;
 use crate::rle::Rle;
 
@@ -186,10 +186,8 @@ impl Assembler {
         let sides = self.widths.len();
         let mut arrays = Vec::with_capacity(self.nulls.len());
         for (side, width) in self.widths.iter().enumerate() {
-            let first = arrays.len();
-            for column in 0..*width {
-                arrays.push(self.gather(rows, side, column, &self.nulls[first + column])?);
-            }
+            let nulls = &self.nulls[arrays.len()..arrays.len() + width];
+            arrays.append(&mut self.gather(rows, side, nulls)?);
         }
         let options =
             arrow_array::RecordBatchOptions::new().with_row_count(Some(rows.len() / sides));
@@ -211,31 +209,32 @@ impl Assembler {
         })
     }
 
+    /// The columns of one side of joined rows.
     fn gather(
         &self,
         rows: &[Entry],
         side: usize,
-        column: usize,
-        null: &ArrayRef,
-    ) -> Result<ArrayRef, EngineError> {
+        nulls: &[ArrayRef],
+    ) -> Result<Vec<ArrayRef>, EngineError> {
         // Source 0 is the null; only the batches that are met become sources.
         let store = &self.stores[side];
         let mut source_of: Vec<usize> = vec![0; store.batches.len()];
-        let mut sources: Vec<&dyn arrow_array::Array> = vec![null.as_ref()];
-        let mut indices = Vec::with_capacity(rows.len() / self.widths.len());
+        let mut sources: Vec<&[ArrayRef]> = vec![nulls];
+        let mut pieces = Pieces::default();
         for entry in rows.iter().skip(side).step_by(self.widths.len()) {
             if *entry == NOWHERE {
-                indices.push((0, 0));
+                pieces.push(0, 0..1);
                 continue;
             }
             let source = &mut source_of[entry.batch as usize];
             if *source == 0 {
                 *source = sources.len();
-                sources.push(store.batches[entry.batch as usize][column].as_ref());
+                sources.push(&store.batches[entry.batch as usize]);
             }
-            indices.push((*source, entry.row as usize));
+            let row = entry.row as usize;
+            pieces.push(*source, row..row + 1);
         }
-        Ok(interleave(&sources, &indices)?)
+        Ok(pieces.gather(nulls.len(), |s| sources[s], sources.len())?)
     }
 }
 
