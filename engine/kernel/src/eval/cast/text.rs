@@ -1,5 +1,6 @@
 //! Anything to text.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -21,13 +22,14 @@ use crate::eval::java::number::{double_to_string, float_to_string};
 pub(super) fn to_string(array: &ArrayRef, from: &DataType) -> Result<ArrayRef, KernelError> {
     let write = writer(array, from)?;
     let mut builder = StringBuilder::with_capacity(array.len(), array.len() * 8);
+    let mut text = String::new();
     for row in 0..array.len() {
         if array.is_null(row) {
             builder.append_null();
         } else {
-            let mut text = String::new();
+            text.clear();
             write(row, &mut text).map_err(|message| KernelError::Row { row, message })?;
-            builder.append_value(text);
+            builder.append_value(&text);
         }
     }
     Ok(Arc::new(builder.finish()))
@@ -76,7 +78,15 @@ fn writer<'a>(array: &'a ArrayRef, from: &'a DataType) -> Result<Writer<'a>, Ker
         }
         DataType::Date => {
             let values = array.as_primitive::<Date32Type>();
-            simple(move |row, out| out.push_str(&date_text(values.value(row).into())))
+            // Rows of a day mostly come together.
+            let last = RefCell::new((0, date_text(0)));
+            simple(move |row, out| {
+                let (days, mut last) = (values.value(row).into(), last.borrow_mut());
+                if last.0 != days {
+                    *last = (days, date_text(days));
+                }
+                out.push_str(&last.1);
+            })
         }
         DataType::CalendarInterval => {
             let values = array.as_primitive::<IntervalMonthDayNanoType>();
