@@ -3,8 +3,8 @@
 //! Hot path of a bulk load. Only packed (key, ts, index) words are sorted; each column is moved twice, once into
 //! cache-sized parts and once into sorted chunks. Neighbouring parts lie together on shelves, which are few enough that
 //! an array each costs little, and many enough that freeing one after the other keeps memory low. Small epochs are
-//! sorted as they came. Promises: chunks are sorted and consolidated whatever the times and positions are; where they do not
-//! fit the packed word, a plain comparison sorts them.
+//! sorted as they came. Promises: chunks are sorted and consolidated whatever the times and
+//! positions are; where they do not fit the packed word, a plain comparison sorts them.
 
 use std::collections::BTreeMap;
 
