@@ -32,6 +32,7 @@ use crate::time::{Partition, PartitionRange};
 pub use analysis::{Analysis, TIME_MILLIS_ALLOWED, analysis};
 pub use comparison::{ComparedTable, ComparisonRun, comparison};
 pub use logs::{LogRun, LogVersion, SCHEMA_HASH_COLUMN, check_log, flat_logs, log_fields};
+pub use part::holds_left_keys_only;
 pub use range::{part_query_days, scan_days};
 pub use statistics::{StatisticsRun, statistics};
 pub use table::table_rows;

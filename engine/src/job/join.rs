@@ -15,7 +15,7 @@ use unskewed_connectors::table::Table;
 use unskewed_planner::definition::{DataModel, GroupBy, Join};
 use unskewed_planner::logical::{FeatureJoin, FeaturePart};
 use unskewed_planner::lower::{
-    JoinRun, LeftFacts, LeftOrigin, PartMode, Request, lower, part_query_days,
+    JoinRun, LeftFacts, LeftOrigin, PartMode, Request, holds_left_keys_only, lower, part_query_days,
 };
 use unskewed_planner::naming::PARTITION_COLUMN;
 use unskewed_planner::resolve::{parents_of_group_by, resolve_join};
@@ -396,7 +396,25 @@ impl Runner<'_> {
             write_output: false,
         };
         let plan = lower(&[Request::Join(run)]).map_err(Error::Definition)?;
-        digests.of_plan(&plan)
+        let mut inputs = digests.of_plan(&plan)?;
+        if let Some(index) = part
+            && self.mode.write_output
+            && holds_left_keys_only(
+                &self.feature.parts[index],
+                &facts[self.feature.asker_of(index)],
+            )
+        {
+            let request = Request::LeftFacts {
+                join: self.feature,
+                days,
+                left: self.mode.left,
+            };
+            let plan = lower(&[request]).map_err(Error::Definition)?;
+            for (table, files) in digests.of_plan(&plan)? {
+                inputs.entry(table).or_default().extend(files);
+            }
+        }
+        Ok(inputs)
     }
 
     /// Puts a step's partitions in place, the output last, and notes what they were computed from.

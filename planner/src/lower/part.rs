@@ -13,7 +13,7 @@ use crate::time::PartitionRange;
 
 use super::left::{all_columns, columns_only, source_days};
 use super::right::{RightUse, Rights, scan, union};
-use super::{JoinRun, PartMode, SMALL_ROWS_MAX, group, range, remap};
+use super::{JoinRun, LeftFacts, PartMode, SMALL_ROWS_MAX, group, range, remap};
 
 /// A part before emission.
 pub(super) enum PreparedPart {
@@ -62,7 +62,7 @@ pub(super) fn prepare(
     let Some(queries) = queries else {
         return Ok(PreparedPart::Absent);
     };
-    let small = write && facts.rows <= SMALL_ROWS_MAX && !part.method.is_temporal();
+    let small = write && run.write_output && holds_left_keys_only(part, &facts);
     let group = &part.group;
     let days = range::snapshot_days(part.method, queries);
     if group.passes_through() {
@@ -98,6 +98,12 @@ pub(super) fn prepare(
         days: queries,
         write,
     })
+}
+
+/// True if a part's table, written together with the output, holds the keys of these left rows only: what others ask
+/// of the same days is not in it.
+pub fn holds_left_keys_only(part: &FeaturePart, facts: &LeftFacts) -> bool {
+    facts.rows <= SMALL_ROWS_MAX && !part.method.is_temporal()
 }
 
 /// Without facts about times, the days that values of these left days are kept under.
