@@ -263,6 +263,12 @@ impl<'a> Binder<'a> {
             let message = format!("{name} takes {wanted} arguments, not {}", nodes.len());
             return self.problem(span, message);
         }
+        let is_lambda = |node: &&Node| matches!(node.kind, NodeKind::Lambda { .. });
+        if let Some(lambda) = nodes.iter().find(is_lambda)
+            && !functions::takes_lambdas(function.names[0])
+        {
+            return self.problem(lambda.span, format!("{name} takes no lambda"));
+        }
         let arguments = self.bind_arguments(nodes)?;
         let call = Call {
             function: function.names[0],

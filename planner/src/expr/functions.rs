@@ -41,6 +41,8 @@ mod misc;
 mod string;
 mod structs;
 
+pub(crate) use lambda::takes_lambdas;
+
 /// One function.
 pub(crate) struct Function {
     /// In lower case, the canonical name first.

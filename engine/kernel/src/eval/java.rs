@@ -16,6 +16,7 @@ pub mod json;
 pub mod like;
 pub mod number;
 pub mod regex;
+pub(crate) mod strict_math;
 pub mod text;
 pub mod url;
 

@@ -1,6 +1,6 @@
 //! Functions of dates and timestamps.
 
-use super::{Call, Function, Takes, Typed, boolean, int, long, string};
+use super::{Call, Function, Takes, Typed, boolean, int, long, only_string, string};
 use crate::expr::coerce::{is_integral, is_numeric};
 use crate::expr::ir::{Expr, Literal};
 use crate::schema::DataType;
@@ -320,7 +320,7 @@ fn unix_timestamp(mut call: Call<'_, '_>) -> Typed {
             call.arguments
                 .push(Expr::literal(pattern, DataType::String));
         }
-        _ => call.take(1, &string())?,
+        _ => call.take(1, &only_string())?,
     }
     call.returns(DataType::Long)
 }

@@ -46,6 +46,11 @@ pub(super) fn functions() -> Vec<Function> {
     ]
 }
 
+/// True if some argument of the function may be a lambda.
+pub(crate) fn takes_lambdas(function: &str) -> bool {
+    functions().iter().any(|f| f.names[0] == function)
+}
+
 /// Fails unless the lambda at `index` has exactly `count` parameters.
 fn arity(call: &Call<'_, '_>, index: usize, count: usize) -> Result<(), Problem> {
     let found = call.lambda_arity(index);

@@ -206,7 +206,12 @@ fn width_bucket(mut call: Call<'_, '_>) -> Typed {
             DataType::DayTimeInterval(..) | DataType::YearMonthInterval(..)
         )
     };
-    if !interval(call.data_type(0)) {
+    if (0..3).any(|index| interval(call.data_type(index))) {
+        let kind = std::mem::discriminant(call.data_type(0));
+        if (0..3).any(|index| std::mem::discriminant(call.data_type(index)) != kind) {
+            return call.fail("width_bucket needs a value and bounds of one type");
+        }
+    } else {
         for index in 0..3 {
             call.take(index, &double())?;
         }

@@ -402,19 +402,8 @@ fn format_number(mut call: Call<'_, '_>) -> Typed {
     call.returns(DataType::String)
 }
 
-/// A number by a number format, or a date or timestamp by a date pattern.
+/// A number by a number format.
 fn to_char(mut call: Call<'_, '_>) -> Typed {
-    if matches!(
-        call.data_type(0),
-        DataType::Date | DataType::Timestamp | DataType::TimestampNtz
-    ) {
-        call.take(0, &Takes::Type(DataType::Timestamp))?;
-        call.take(1, &string())?;
-        return Ok(Expr::call("date_format", call.arguments, DataType::String));
-    }
-    if *call.data_type(0) == DataType::Binary {
-        return binary_to_char(call);
-    }
     call.take(0, &Takes::Decimal)?;
     let format = call.constant_text(1)?;
     if let Err(message) = NumberFormat::parse(&format) {
@@ -423,24 +412,10 @@ fn to_char(mut call: Call<'_, '_>) -> Typed {
     call.returns(DataType::String)
 }
 
-fn binary_to_char(mut call: Call<'_, '_>) -> Typed {
-    let format = call.constant_text(1)?.to_lowercase();
-    call.arguments.truncate(1);
-    match format.as_str() {
-        "base64" => Ok(Expr::call("base64", call.arguments, DataType::String)),
-        "hex" => Ok(Expr::call("hex", call.arguments, DataType::String)),
-        "utf-8" => {
-            call.arguments.push(text("UTF-8"));
-            Ok(Expr::call("decode", call.arguments, DataType::String))
-        }
-        _ => call.fail(format!("{format} is not a format of binaries")),
-    }
-}
-
 fn to_number(mut call: Call<'_, '_>) -> Typed {
     call.take(0, &string())?;
     if call.arguments[1].data_type == DataType::Null {
-        return Ok(Expr::null(DataType::Decimal(38, 18)));
+        return Ok(Expr::null(DataType::Decimal(10, 0)));
     }
     let format = call.constant_text(1)?;
     match NumberFormat::parse(&format) {

@@ -79,11 +79,11 @@ fn writer<'a>(array: &'a ArrayRef, from: &'a DataType) -> Result<Writer<'a>, Ker
         DataType::Date => {
             let values = array.as_primitive::<Date32Type>();
             // Rows of a day mostly come together.
-            let last = RefCell::new((0, date_text(0)));
+            let last = RefCell::new((0, legacy_date_text(0)));
             simple(move |row, out| {
                 let (days, mut last) = (values.value(row).into(), last.borrow_mut());
                 if last.0 != days {
-                    *last = (days, date_text(days));
+                    *last = (days, legacy_date_text(days));
                 }
                 out.push_str(&last.1);
             })
@@ -193,6 +193,26 @@ pub(crate) fn date_text(days: i64) -> String {
         _ => "",
     };
     format!("{sign}{year:04}-{:02}-{:02}", civil.month, civil.day)
+}
+
+/// The days that Julian and Gregorian calendars leave out between them, since 1970.
+const CUTOVER_GAP: std::ops::Range<i64> = -141_437..-141_427;
+
+/// A date as the LEGACY policy writes it: `java.text` knows neither signs of years (those before
+/// Christ count backwards) nor the days from 5 to 14 October 1582.
+pub(crate) fn legacy_date_text(days: i64) -> String {
+    let days = if CUTOVER_GAP.contains(&days) {
+        CUTOVER_GAP.end
+    } else {
+        days
+    };
+    let civil = Civil::of_days(days);
+    let year = if civil.year > 0 {
+        civil.year
+    } else {
+        1 - civil.year
+    };
+    format!("{year:04}-{:02}-{:02}", civil.month, civil.day)
 }
 
 /// `2024-02-29 01:02:03.4`, zeros after the point left out.

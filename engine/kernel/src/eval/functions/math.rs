@@ -10,6 +10,7 @@ use super::{Entry, eager};
 use crate::eval::build::Built;
 use crate::eval::call::Call;
 use crate::eval::java::encode::convert_base;
+use crate::eval::java::strict_math;
 
 mod rounding;
 
@@ -43,13 +44,15 @@ fn two_doubles(call: &Call<'_>, f: fn(f64, f64) -> f64) -> Built {
 fn real() -> Vec<Entry> {
     vec![
         eager("sqrt", |call| map_double(call, f64::sqrt)),
-        eager("cbrt", |call| map_double(call, f64::cbrt)),
-        eager("exp", |call| map_double(call, f64::exp)),
-        eager("expm1", |call| map_double(call, f64::exp_m1)),
-        eager("ln", |call| above(call, 0.0, f64::ln)),
-        eager("log10", |call| above(call, 0.0, f64::log10)),
-        eager("log2", |call| above(call, 0.0, |v| v.ln() / 2f64.ln())),
-        eager("log1p", |call| above(call, -1.0, f64::ln_1p)),
+        eager("cbrt", |call| map_double(call, strict_math::cbrt)),
+        eager("exp", |call| map_double(call, libm::exp)),
+        eager("expm1", |call| map_double(call, libm::expm1)),
+        eager("ln", |call| above(call, 0.0, strict_math::log)),
+        eager("log10", |call| above(call, 0.0, libm::log10)),
+        eager("log2", |call| {
+            above(call, 0.0, |v| strict_math::log(v) / strict_math::log(2.0))
+        }),
+        eager("log1p", |call| above(call, -1.0, libm::log1p)),
         eager("log", |call| {
             let (base, value) = (
                 call.primitives::<Float64Type>(0),
@@ -59,12 +62,12 @@ fn real() -> Vec<Entry> {
             call.build::<Float64Type>(|row| {
                 let base = base.get(row).filter(positive)?;
                 let value = value.get(row).filter(positive)?;
-                Some(value.ln() / base.ln())
+                Some(strict_math::log(value) / strict_math::log(base))
             })
         }),
         eager("rint", |call| map_double(call, f64::round_ties_even)),
         eager("signum", signum),
-        eager("hypot", |call| two_doubles(call, f64::hypot)),
+        eager("hypot", |call| two_doubles(call, libm::hypot)),
         eager("power", |call| two_doubles(call, power)),
         eager("width_bucket", width_bucket),
     ]
@@ -78,26 +81,26 @@ fn trigonometric() -> Vec<Entry> {
         eager("cot", |call| map_double(call, |v| 1.0 / v.tan())),
         eager("sec", |call| map_double(call, |v| 1.0 / v.cos())),
         eager("csc", |call| map_double(call, |v| 1.0 / v.sin())),
-        eager("asin", |call| map_double(call, f64::asin)),
-        eager("acos", |call| map_double(call, f64::acos)),
-        eager("atan", |call| map_double(call, f64::atan)),
+        eager("asin", |call| map_double(call, libm::asin)),
+        eager("acos", |call| map_double(call, libm::acos)),
+        eager("atan", |call| map_double(call, libm::atan)),
         eager("atan2", |call| {
-            two_doubles(call, |y, x| (y + 0.0).atan2(x + 0.0))
+            two_doubles(call, |y, x| libm::atan2(y + 0.0, x + 0.0))
         }),
-        eager("sinh", |call| map_double(call, f64::sinh)),
-        eager("cosh", |call| map_double(call, f64::cosh)),
-        eager("tanh", |call| map_double(call, f64::tanh)),
+        eager("sinh", |call| map_double(call, libm::sinh)),
+        eager("cosh", |call| map_double(call, libm::cosh)),
+        eager("tanh", |call| map_double(call, strict_math::tanh)),
         eager("asinh", |call| {
             map_double(call, |v| match v {
                 f64::NEG_INFINITY => v,
-                v => (v + (v * v + 1.0).sqrt()).ln(),
+                v => strict_math::log(v + (v * v + 1.0).sqrt()),
             })
         }),
         eager("acosh", |call| {
-            map_double(call, |v| (v + (v * v - 1.0).sqrt()).ln())
+            map_double(call, |v| strict_math::log(v + (v * v - 1.0).sqrt()))
         }),
         eager("atanh", |call| {
-            map_double(call, |v| 0.5 * (v.ln_1p() - (-v).ln_1p()))
+            map_double(call, |v| 0.5 * (libm::log1p(v) - libm::log1p(-v)))
         }),
         eager("degrees", |call| {
             map_double(call, |v| v * 57.29577951308232)
@@ -148,7 +151,7 @@ fn power(base: f64, exponent: f64) -> f64 {
     if exponent.is_nan() || (base.abs() == 1.0 && exponent.is_infinite()) {
         return f64::NAN;
     }
-    base.powf(exponent)
+    libm::pow(base, exponent)
 }
 
 fn sign_of(value: f64) -> f64 {

@@ -16,11 +16,25 @@ use crate::eval::java::number::{double_to_string, float_to_string};
 const QUOTE: char = '"';
 const ESCAPE: char = '\\';
 
-/// What separates values and what stands for a null.
+/// What separates and surrounds values, and what stands for special ones.
 struct Format {
     separator: char,
     null: String,
+    quote: char,
+    empty: String,
+    not_a_number: String,
+    infinity: String,
+    negative_infinity: String,
 }
+
+/// Options that change an answer in a way that is not known here.
+const UNKNOWN: [&str; 5] = [
+    "quoteall",
+    "maxcharspercolumn",
+    "maxcolumns",
+    "escapequotes",
+    "header",
+];
 
 impl Format {
     fn new(options: &Options) -> Result<Self, KernelError> {
@@ -29,67 +43,80 @@ impl Format {
             .or_else(|| options.get("delimiter"))
             .unwrap_or(",");
         let separator = if separator == "\\t" { "\t" } else { separator };
-        let mut chars = separator.chars();
-        let (Some(separator), None) = (chars.next(), chars.next()) else {
-            return Err(options.refuse("sep"));
-        };
-        for name in [
-            "quote",
-            "quoteall",
-            "emptyvalue",
-            "nanvalue",
-            "positiveinf",
-            "negativeinf",
-        ] {
-            if options.get(name).is_some() {
-                return Err(options.refuse(name));
+        let one = |text: &str, name| {
+            let mut chars = text.chars();
+            match (chars.next(), chars.next()) {
+                (Some(only), None) => Ok(only),
+                _ => Err(options.refuse(name)),
             }
+        };
+        if let Some(name) = UNKNOWN.iter().find(|name| options.get(name).is_some()) {
+            return Err(options.refuse(name));
         }
+        let text = |name, default: &str| options.get(name).unwrap_or(default).to_owned();
         Ok(Self {
-            separator,
-            null: options.get("nullvalue").unwrap_or("").to_owned(),
+            separator: one(separator, "sep")?,
+            null: text("nullvalue", ""),
+            quote: one(options.get("quote").unwrap_or("\""), "quote")?,
+            empty: text("emptyvalue", ""),
+            not_a_number: text("nanvalue", "NaN"),
+            infinity: text("positiveinf", "Inf"),
+            negative_infinity: text("negativeinf", "-Inf"),
         })
     }
 }
 
-/// The values of a record; a quoted one is never a null.
-pub(super) fn tokens(text: &str, separator: char) -> Vec<(String, bool)> {
+/// The values of a record, and whether each was quoted.
+pub(super) fn tokens(text: &str, separator: char, quote: char) -> Vec<(String, bool)> {
     let mut out = Vec::new();
-    let mut rest = text.chars().peekable();
+    let mut rest = text;
     loop {
-        let mut value = String::new();
-        let quoted = rest.next_if_eq(&QUOTE).is_some();
-        if quoted {
-            while let Some(c) = rest.next() {
-                match c {
-                    ESCAPE if matches!(rest.peek(), Some(&(QUOTE | ESCAPE))) => {
-                        value.extend(rest.next());
-                    }
-                    QUOTE if rest.peek() == Some(&QUOTE) => value.extend(rest.next()),
-                    QUOTE => break,
-                    c => value.push(c),
-                }
+        let quoted = rest.strip_prefix(quote).and_then(|inner| {
+            let (value, after) = quoted(inner, quote);
+            let after = after.trim_start_matches([' ', '\t']);
+            (after.is_empty() || after.starts_with(separator)).then_some((value, after))
+        });
+        let (value, after) = match &quoted {
+            Some((value, after)) => (value.clone(), *after),
+            // More after a quote: the value is what stands there.
+            None => {
+                let end = rest.find(separator).unwrap_or(rest.len());
+                (rest[..end].to_owned(), &rest[end..])
             }
-        }
-        while let Some(c) = rest.next_if(|c| *c != separator) {
-            value.push(c);
-        }
-        out.push((value, quoted));
-        if rest.next().is_none() {
-            return out;
+        };
+        out.push((value, quoted.is_some()));
+        match after.strip_prefix(separator) {
+            Some(next) => rest = next,
+            None => return out,
         }
     }
+}
+
+/// What stands until the closing quote or the end, and what follows.
+fn quoted(text: &str, quote: char) -> (String, &str) {
+    let mut value = String::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            ESCAPE
+                if chars
+                    .peek()
+                    .is_some_and(|(_, n)| *n == quote || *n == ESCAPE) =>
+            {
+                value.extend(chars.next().map(|(_, escaped)| escaped));
+            }
+            c if c == quote => return (value, &text[at + c.len_utf8()..]),
+            c => value.push(c),
+        }
+    }
+    (value, "")
 }
 
 pub(super) fn from_csv(call: &Call<'_>) -> Built {
     let options = Options::read(call, 1)?;
     let (format, reader) = (Format::new(&options)?, Reader::new(&options)?);
     let fails_fast = options.fails_fast()?;
-    for name in [
-        "ignoreleadingwhitespace",
-        "ignoretrailingwhitespace",
-        "header",
-    ] {
+    for name in ["ignoreleadingwhitespace", "ignoretrailingwhitespace"] {
         if options.flag(name, false)? {
             return Err(options.refuse(name));
         }
@@ -97,6 +124,12 @@ pub(super) fn from_csv(call: &Call<'_>) -> Built {
     let DataType::Struct(fields) = call.data_type else {
         return Err(call.unsupported());
     };
+    if let Some(field) = fields.iter().find(|f| f.data_type == DataType::Binary) {
+        return Err(Call::row_error(
+            0,
+            format!("no column of CSV is binary: {}", field.name),
+        ));
+    }
     let corrupt = options
         .get("columnnameofcorruptrecord")
         .unwrap_or("_corrupt_record");
@@ -129,7 +162,7 @@ fn record(
     format: &Format,
     reader: &Reader,
 ) -> (Vec<Cell>, bool) {
-    let given = tokens(text, format.separator);
+    let given = tokens(text, format.separator, format.quote);
     let wanted = fields.len() - usize::from(corrupt.is_some());
     let mut whole = given.len() == wanted;
     let mut given = given.into_iter();
@@ -141,10 +174,18 @@ fn record(
         }
         let cell = match given.next() {
             None => Some(Cell::Null),
-            Some((text, quoted)) if text == format.null && !(quoted && text.is_empty()) => {
-                Some(Cell::Null)
+            Some((text, false)) if text.is_empty() => Some(Cell::Null),
+            Some((text, _)) => {
+                let text = if text.is_empty() {
+                    &format.empty
+                } else {
+                    &text
+                };
+                match *text == format.null {
+                    true => Some(Cell::Null),
+                    false => scalar(text, &field.data_type, format, reader),
+                }
             }
-            Some((text, _)) => scalar(&text, &field.data_type, reader),
         };
         whole &= cell.is_some();
         values.push(cell.unwrap_or(Cell::Null));
@@ -152,7 +193,7 @@ fn record(
     (values, whole)
 }
 
-fn scalar(text: &str, data_type: &DataType, reader: &Reader) -> Option<Cell> {
+fn scalar(text: &str, data_type: &DataType, format: &Format, reader: &Reader) -> Option<Cell> {
     let integer = |low: i64, high: i64| {
         let value = text.parse::<i64>().ok()?;
         (low..=high)
@@ -171,25 +212,39 @@ fn scalar(text: &str, data_type: &DataType, reader: &Reader) -> Option<Cell> {
             _ => None,
         },
         DataType::Float | DataType::Double => Some(Cell::Real(match text {
-            "NaN" => f64::NAN,
-            "Inf" => f64::INFINITY,
-            "-Inf" => f64::NEG_INFINITY,
-            other => crate::eval::cast::double_of_text(other)?,
+            nan if nan == format.not_a_number => f64::NAN,
+            infinity if infinity == format.infinity => f64::INFINITY,
+            infinity if infinity == format.negative_infinity => f64::NEG_INFINITY,
+            other => java_double(other)?,
         })),
         DataType::Decimal(precision, scale) => {
             decimal(&text.replace(',', ""), *precision, *scale).map(Cell::Decimal)
         }
+        // Unlike in JSON, a number alone is no date.
+        DataType::Date if text.len() < 4 && text.parse::<i32>().is_ok() => None,
         DataType::Date => reader.date(text).map(Cell::Integer),
         DataType::Timestamp => reader.timestamp(text).map(Cell::Integer),
         DataType::TimestampNtz => temporal::parse_timestamp_ntz(text, false).map(Cell::Integer),
-        DataType::Binary => Some(Cell::Bytes(text.as_bytes().to_vec())),
         _ => None,
     }
+}
+
+/// As Java reads doubles: without the words that Spark's casts take besides.
+fn java_double(text: &str) -> Option<f64> {
+    let word = text.trim().trim_start_matches(['+', '-']);
+    let letters = word.starts_with(|c: char| c.is_ascii_alphabetic());
+    let known = !letters || matches!(word, "NaN" | "Infinity");
+    known.then(|| crate::eval::cast::double_of_text(text))?
 }
 
 pub(super) fn to_csv(call: &Call<'_>) -> Built {
     let options = Options::read(call, 1)?;
     let (format, writer) = (Format::new(&options)?, Writer::new(&options)?);
+    for name in ["ignoreleadingwhitespace", "ignoretrailingwhitespace"] {
+        if !options.flag(name, true)? {
+            return Err(options.refuse(name));
+        }
+    }
     let DataType::Struct(fields) = call.types[0] else {
         return Err(call.unsupported());
     };
@@ -199,6 +254,10 @@ pub(super) fn to_csv(call: &Call<'_>) -> Built {
         let index = column.index(row);
         if !is_valid(&column.array, index) {
             return Ok(None);
+        }
+        let alone = structs.columns().len() == 1;
+        if alone && format.null.is_empty() && !is_valid(&structs.columns()[0], index) {
+            return Err("the reference writes no record of a single null".into());
         }
         let mut out = String::new();
         for (position, (values, field)) in structs.columns().iter().zip(fields).enumerate() {
@@ -221,7 +280,10 @@ pub(super) fn to_csv(call: &Call<'_>) -> Built {
                 DataType::Binary => return Err("to_csv cannot take binary".into()),
                 _ => writer.plain(values, &field.data_type, index)?,
             };
-            write_value(&mut out, &text, format.separator);
+            match text.trim().is_empty() && !format.empty.is_empty() {
+                true => out.push_str(&format.empty),
+                false => write_value(&mut out, &text, format.separator),
+            }
         }
         Ok(Some(out))
     })

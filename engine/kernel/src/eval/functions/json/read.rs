@@ -15,7 +15,7 @@ use crate::eval::build::Built;
 use crate::eval::call::Call;
 use crate::eval::java::date_pattern::DatePattern;
 use crate::eval::java::decimal::{Rounding, rescale};
-use crate::eval::java::encode::unbase64_strict;
+use crate::eval::java::encode::unbase64_padded;
 use crate::eval::java::json::{JsonSyntax, JsonValue, parse};
 
 /// A value, and whether all of it could be read.
@@ -222,7 +222,7 @@ impl Reader {
             ) => Cell::Decimal(decimal(text, *precision, *scale)?),
             (DataType::String, JsonValue::Text(text)) => Cell::Text(text.clone()),
             (DataType::String, other) => Cell::Text(other.to_text()),
-            (DataType::Binary, JsonValue::Text(text)) => Cell::Bytes(unbase64_strict(text)?),
+            (DataType::Binary, JsonValue::Text(text)) => Cell::Bytes(unbase64_padded(text)?),
             (DataType::Date, JsonValue::Text(text)) if !text.is_empty() => {
                 Cell::Integer(self.date(text)?)
             }

@@ -1,7 +1,5 @@
 //! `schema_of_json` and `schema_of_csv`: the type that a record seems to be of.
 
-use std::collections::BTreeMap;
-
 use unskewed_planner::expr::temporal;
 
 use super::csv::tokens;
@@ -20,7 +18,8 @@ enum Guess {
     Double,
     Text,
     Array(Box<Guess>),
-    Struct(BTreeMap<String, Guess>),
+    /// By name, each as often as the record has it.
+    Struct(Vec<(String, Guess)>),
 }
 
 pub(super) fn schema_of_json(call: &Call<'_>) -> Built {
@@ -64,10 +63,9 @@ fn guess(value: &JsonValue) -> Guess {
             Guess::Array(Box::new(element))
         }
         JsonValue::Object(fields) => {
-            let mut all = BTreeMap::new();
-            for (name, value) in fields {
-                all.insert(name.clone(), guess(value));
-            }
+            let fields = fields.iter();
+            let mut all: Vec<_> = fields.map(|(n, v)| (n.clone(), guess(v))).collect();
+            all.sort_by(|a, b| a.0.cmp(&b.0));
             Guess::Struct(all)
         }
     }
@@ -88,15 +86,27 @@ impl Guess {
             (Self::Array(a), Self::Array(b)) => Self::Array(Box::new(a.meet(*b))),
             (Self::Struct(mut a), Self::Struct(b)) => {
                 for (name, guess) in b {
-                    let met = match a.remove(&name) {
-                        Some(known) => known.meet(guess),
-                        None => guess,
-                    };
-                    a.insert(name, met);
+                    match a.iter_mut().find(|known| known.0 == name) {
+                        Some(known) => {
+                            let before = std::mem::replace(&mut known.1, Self::Null);
+                            known.1 = before.meet(guess);
+                        }
+                        None => a.push((name, guess)),
+                    }
                 }
+                a.sort_by(|a, b| a.0.cmp(&b.0));
                 Self::Struct(a)
             }
             _ => Self::Text,
+        }
+    }
+
+    /// False for a struct without fields and what holds nothing else: no column can have it.
+    fn has_values(&self) -> bool {
+        match self {
+            Self::Struct(fields) => fields.iter().any(|(_, guess)| guess.has_values()),
+            Self::Array(element) => element.has_values(),
+            _ => true,
         }
     }
 
@@ -109,7 +119,7 @@ impl Guess {
             Self::Double => "DOUBLE".to_owned(),
             Self::Array(element) => format!("ARRAY<{}>", element.to_sql()),
             Self::Struct(fields) => {
-                let fields = fields.iter();
+                let fields = fields.iter().filter(|(_, guess)| guess.has_values());
                 let texts: Vec<_> = fields
                     .map(|(n, t)| format!("{}: {}", name(n), t.to_sql()))
                     .collect();
@@ -157,7 +167,10 @@ pub(super) fn schema_of_csv(call: &Call<'_>) -> Built {
         let Some(text) = text.get(row) else {
             return Err("schema_of_csv needs a text".into());
         };
-        let columns = tokens(text, separator).into_iter().enumerate();
+        if text.is_empty() {
+            return Err("schema_of_csv needs a record".into());
+        }
+        let columns = tokens(text, separator, '"').into_iter().enumerate();
         let columns: Result<Vec<_>, String> = columns
             .map(|(index, (value, _))| Ok(format!("_c{index}: {}", csv_type(&value)?)))
             .collect();
