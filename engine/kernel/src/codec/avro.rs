@@ -1,7 +1,7 @@
 //! Rows of Arrow columns as Avro datums, and back: raw binary, without header or fingerprint, by the Avro 1.11
 //! specification ("Binary Encoding").
 //!
-//! Promises: [`encode`] writes what Avro's Java library writes (blocks unsized, one block a list); [`decode`] reads
+//! Promises: [`encode()`] writes what Avro's Java library writes (blocks unsized, one block a list); [`decode()`] reads
 //! any encoding of the schema, and gives columns in canonical form. A row that cannot be written or read is null in
 //! the answer and told by its index and a reason; the others go on. Memory is in proportion to the bytes read.
 
