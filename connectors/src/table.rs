@@ -391,9 +391,16 @@ impl Table {
 
     /// Renames the table to `{name}_{yyyyMMddHHmmss}` and marks it archived; the new name.
     pub fn archive(&self) -> Result<String> {
-        let suffix = compact_utc(self.inner.clock.now_millis());
-        let archived = format!("{}_{suffix}", self.name);
-        self.rename_to(&archived)?;
+        // Of two archivings in one second the later takes the next second that is free.
+        let mut at_millis = self.inner.clock.now_millis();
+        let archived = loop {
+            let archived = format!("{}_{}", self.name, compact_utc(at_millis));
+            match self.rename_to(&archived) {
+                Ok(()) => break archived,
+                Err(Error::TableExists { .. }) => at_millis += 1_000,
+                Err(error) => return Err(error),
+            }
+        };
         let table = Table {
             name: TableName::parse(&archived)?,
             inner: Arc::clone(&self.inner),

@@ -213,6 +213,31 @@ fn life_of_a_table() {
     });
 }
 
+/// Two tables of one name set aside within one second both stay, under names of their own.
+#[test]
+fn archived_twice_within_a_second() {
+    everywhere(|warehouse| {
+        let clock = Arc::new(ManualClock::at_millis(1_709_301_599_000));
+        let warehouse = warehouse.reopened_with(WarehouseOptions {
+            clock: Some(clock),
+            ..WarehouseOptions::default()
+        });
+        let mut archived = vec![];
+        for id in [1, 2] {
+            let table = warehouse.table("db.t").unwrap();
+            put(&table, "1", &[id]).unwrap();
+            archived.push(table.archive().unwrap());
+        }
+        assert_eq!(archived, ["db.t_20240301135959", "db.t_20240301140000"]);
+        for (name, id) in archived.iter().zip([1, 2]) {
+            assert_eq!(
+                ids(&warehouse.table(name).unwrap(), &Selection::all()),
+                [id]
+            );
+        }
+    });
+}
+
 /// Sub-partitions in a table's name filter what is listed, not what is read.
 #[test]
 fn sub_partitions() {
