@@ -15,6 +15,7 @@ mod explain;
 mod group_by;
 mod inputs;
 mod join;
+mod label_join;
 mod log_flattener;
 mod measure;
 mod metadata_export;
@@ -48,6 +49,8 @@ pub enum Kind {
     JoinLeft,
     /// Fill the output of a join from its left table and part tables.
     JoinFinal,
+    /// Join what is known some days later to left rows, and to the training rows.
+    LabelJoin,
     /// Look at what a definition reads and gives.
     Analyze,
     /// Measure the output of a join, day by day.
@@ -72,6 +75,7 @@ impl Kind {
             Self::Join => "join",
             Self::JoinLeft => "join-left",
             Self::JoinFinal => "join-final",
+            Self::LabelJoin => "label-join",
             Self::Analyze => "analyze",
             Self::StatsSummary => "stats-summary",
             Self::LogSummary => "log-summary",
@@ -107,6 +111,8 @@ pub struct Options {
     pub run_first_hole: bool,
     /// Keep existing tables although the definition changed.
     pub unset_semantic_hash: bool,
+    /// Fail where a part has several rows for one left row.
+    pub unique_parts: bool,
     /// Compute only these parts, by full prefix; empty for all, with the output.
     pub selected_parts: Vec<String>,
     /// Take left rows from the left table written before.
@@ -128,6 +134,7 @@ impl Options {
             step_days: 30,
             run_first_hole: false,
             unset_semantic_hash: false,
+            unique_parts: false,
             selected_parts: vec![],
             use_cached_left: false,
             intermediate_tables: true,
@@ -259,6 +266,7 @@ pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
         (Kind::LogFlattener, Definition::Join(join)) => log_flattener::run(job, join, context),
         (Kind::Consistency, Definition::Join(join)) => consistency::run(job, join, context),
         (Kind::CompareJoinQuery, Definition::Join(join)) => compare_query::run(job, join, context),
+        (Kind::LabelJoin, Definition::Join(join)) => label_join::run(job, join, context),
         (_, Definition::Join(join)) => join::run(job, join, context),
         _ => wrong("join"),
     }

@@ -410,18 +410,11 @@ fn evaluator(
             };
             Box::new(PointInTime::new(parts, right, resolution)?)
         }
-        EvaluatorPlan::Lookup {
-            columns,
-            first_only,
-        } => {
+        EvaluatorPlan::Lookup { columns, matches } => {
             let fields: Vec<_> = columns.iter().map(|c| right.fields[*c].clone()).collect();
             debug_assert_eq!(fields.len(), output.fields.len());
             let lookup = Lookup::new(&fields, right)?;
-            Box::new(if *first_only {
-                lookup.first_only()
-            } else {
-                lookup
-            })
+            Box::new(lookup.matching(*matches))
         }
         EvaluatorPlan::SnapshotRows { parts, time } => {
             Box::new(SnapshotRows::new(parts, right, time.map(name))?)

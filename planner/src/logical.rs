@@ -8,9 +8,9 @@ use crate::aggregation::AggregatePart;
 use crate::definition::wire::child;
 use crate::definition::{Accuracy, DataModel, Query};
 use crate::expr::{Expr, Generator};
-use crate::naming::TableSpec;
+use crate::naming::{PARTITION_COLUMN, TableSpec};
 use crate::schema::{Field, Schema};
-use crate::time::{Partition, Window};
+use crate::time::{Partition, PartitionRange, Window};
 
 /// A group-by, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -300,6 +300,84 @@ pub struct FeatureJoin {
     pub output: Vec<(Field, Expr)>,
     /// Statements to run first.
     pub setups: Vec<String>,
+}
+
+/// The labels of a join, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureLabels {
+    /// The full name of the join.
+    pub name: String,
+    /// The tables of labels and of labelled rows.
+    pub tables: LabelTables,
+    /// The left.
+    pub left: LeftSide,
+    /// The left columns that tell rows apart, besides the day.
+    pub identifier: Vec<usize>,
+    /// The labels, all as of the end of a day.
+    pub parts: Vec<FeaturePart>,
+    /// First and last left day, in days before the label's, that itself counting as 1.
+    pub offsets: (i32, i32),
+}
+
+/// The tables of a join's labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelTables {
+    /// The training table.
+    pub output: String,
+    /// The labels, by label day and day.
+    pub labels: String,
+    /// Training rows with every version of their labels, by day.
+    pub labeled: String,
+    /// Training rows with the latest labels of their day, by day.
+    pub labeled_latest: String,
+}
+
+impl FeatureLabels {
+    /// The left days whose rows are labelled as of a label day.
+    pub fn left_days(&self, label_day: Partition) -> PartitionRange {
+        let (start, end) = self.offsets;
+        PartitionRange {
+            start: label_day.plus_days(1 - start),
+            end: label_day.plus_days(1 - end),
+        }
+    }
+
+    /// The names of the columns that tell rows apart, besides the day.
+    pub fn identifier_names(&self) -> Vec<String> {
+        let name = |index: &usize| self.left.schema.fields[*index].name.clone();
+        self.identifier.iter().map(name).collect()
+    }
+
+    /// The columns of the table of labels: what tells rows apart, labels, the day.
+    pub fn label_schema(&self) -> Schema {
+        let on_left = |index: &usize| self.left.schema.fields[*index].clone();
+        let labels = self.parts.iter().flat_map(|part| &part.features);
+        let labels = labels.map(|(_, field)| field.clone());
+        let identifier = self.identifier.iter().map(on_left);
+        let day = on_left(&self.left.day);
+        Schema::new(identifier.chain(labels).chain([day]).collect())
+    }
+
+    /// The tables that a run of labels writes.
+    pub fn written(&self) -> Vec<String> {
+        let tables = &self.tables;
+        let own = [&tables.labels, &tables.labeled, &tables.labeled_latest];
+        let parts = self
+            .parts
+            .iter()
+            .filter(|part| !part.group.passes_through());
+        let parts = parts.map(|part| &part.table);
+        own.into_iter().chain(parts).cloned().collect()
+    }
+}
+
+impl FeaturePart {
+    /// The columns of its table where that is as of one day, which leads its partitions.
+    pub fn part_table_schema(&self) -> Schema {
+        let fields = self.table_schema.fields.iter();
+        let kept = fields.filter(|field| field.name != PARTITION_COLUMN);
+        Schema::new(kept.cloned().collect())
+    }
 }
 
 /// The tables a join writes.

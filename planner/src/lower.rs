@@ -10,8 +10,11 @@ mod bootstrap;
 mod comparison;
 mod compute;
 mod group;
+mod label;
+mod labeled;
 mod left;
 mod logs;
+mod look_up;
 mod measure;
 mod part;
 mod prune;
@@ -31,6 +34,8 @@ use crate::time::{Partition, PartitionRange};
 
 pub use analysis::{Analysis, TIME_MILLIS_ALLOWED, analysis};
 pub use comparison::{ComparedTable, ComparisonRun, comparison};
+pub use label::{LabelRun, label_facts, labels};
+pub use labeled::{LabeledRun, labeled};
 pub use logs::{LogRun, LogVersion, SCHEMA_HASH_COLUMN, check_log, flat_logs, log_fields};
 pub use part::holds_left_keys_only;
 pub use range::{part_query_days, scan_days};
@@ -91,6 +96,8 @@ pub struct JoinRun<'a> {
     pub parts: Vec<PartMode>,
     /// Whether the training table is written.
     pub write_output: bool,
+    /// Whether several rows of a part for one left row are a failure.
+    pub unique_parts: bool,
 }
 
 /// One thing a plan does.

@@ -4,6 +4,8 @@ use crate::definition::{ExternalPart, Join, JoinPart, MetaData};
 
 /// The partition column of every table written, and of every source that names none.
 pub const PARTITION_COLUMN: &str = "ds";
+/// The day at whose end a label was taken; leads the partition of the table of labels.
+pub const LABEL_PARTITION_COLUMN: &str = "label_ds";
 /// The event time in a rendered source.
 pub const TIME_COLUMN: &str = "ts";
 /// The day of the left's event time, kept in the left table only.

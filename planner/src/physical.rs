@@ -241,8 +241,8 @@ pub enum EvaluatorPlan {
     Lookup {
         /// The payload columns given back.
         columns: Vec<usize>,
-        /// Whether only the first row, by source position, answers.
-        first_only: bool,
+        /// Which rows answer, where there are several.
+        matches: Matches,
     },
     /// Rows of exactly the query's time, aggregated; windows are exact and end at the query.
     SnapshotRows {
@@ -280,6 +280,18 @@ impl EvaluatorPlan {
             Self::Lookup { .. } => &[],
         }
     }
+}
+
+/// Which rows of a look-up answer, where there are several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matches {
+    /// All, each with an answer of its own.
+    #[default]
+    All,
+    /// The first by source position.
+    First,
+    /// None: several rows fail the job.
+    Single,
 }
 
 /// Which hops windows are built from.

@@ -10,6 +10,7 @@ mod derive;
 mod external;
 mod group;
 mod join;
+mod label;
 mod left;
 mod log;
 mod model;
@@ -21,7 +22,7 @@ mod tests;
 use crate::catalog::Catalog;
 use crate::definition::{GroupBy, Join};
 use crate::diagnostic::{Diagnostic, any_error};
-use crate::logical::{FeatureGroup, FeatureJoin, RowSource};
+use crate::logical::{FeatureGroup, FeatureJoin, FeatureLabels, RowSource};
 use crate::schema::{Field, Schema};
 use crate::time::Partition;
 
@@ -69,6 +70,16 @@ pub fn resolve_join(
 ) -> Result<Resolved<FeatureJoin>, Vec<Diagnostic>> {
     let mut problems = Problems::default();
     let value = chain::resolve(join, &[], catalog, &mut problems);
+    problems.finish(value)
+}
+
+/// Resolves the labels of a join.
+pub fn resolve_labels(
+    join: &Join,
+    catalog: &dyn Catalog,
+) -> Result<Resolved<FeatureLabels>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = label::resolve(join, catalog, &mut problems);
     problems.finish(value)
 }
 

@@ -183,6 +183,30 @@ pub fn read(warehouse: &Path, table: &str, by: &str, value: &str) -> BTreeMap<i6
     rows
 }
 
+/// The rows of a table of `feat`: by the value of a long column, another one's text.
+pub fn read_texts(
+    warehouse: &Path,
+    table: &str,
+    by: &str,
+    value: &str,
+) -> BTreeMap<i64, Option<String>> {
+    let mut rows = BTreeMap::new();
+    let files = partitions(warehouse, table);
+    for batch in files.values().flatten().flat_map(|file| batches(file)) {
+        let (by, value) = (
+            batch.column_by_name(by).unwrap(),
+            batch.column_by_name(value).unwrap(),
+        );
+        let (by, value) = (by.as_primitive::<Int64Type>(), value.as_string::<i32>());
+        for row in 0..batch.num_rows() {
+            let cell = value.is_valid(row).then(|| value.value(row).to_owned());
+            let before = rows.insert(by.value(row), cell);
+            assert!(before.is_none(), "{} is there twice", by.value(row));
+        }
+    }
+    rows
+}
+
 /// Rows of a Parquet file, which must be whole.
 pub fn row_count(file: &Path) -> usize {
     batches(file).map(|batch| batch.num_rows()).sum()

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use unskewed_engine::job::Kind;
+use unskewed_engine::job::{Kind, Options};
 use unskewed_tests::tables::code::{COUNT, SNAPSHOT, SUM, TEMPORAL};
 use unskewed_tests::tables::{
-    DAY, START, group_by, join, longs, partitions, read, row_count, run, texts, write,
+    DAY, START, group_by, join, longs, partitions, read, read_texts, row_count, run, run_with,
+    texts, write,
 };
 
 const DAYS: [&str; 5] = [
@@ -310,4 +311,207 @@ fn a_group_by_over_a_join_computes_the_join_first() {
             assert_eq!(part_rows(chained.path(), name), want, "{name}");
         }
     }
+}
+
+/// A label of each user as of a day: entities, or the sum of events over some days.
+fn label_part(sums: bool, offsets: (i32, i32)) -> Value {
+    let mut group = if sums {
+        let windows = json!([{"length": offsets.0, "timeUnit": 1}]);
+        let parts =
+            json!([{"inputColumn": "x", "operation": SUM, "argMap": {}, "windows": windows}]);
+        group_by(&["user"], &["user", "x"], &parts, TEMPORAL)
+    } else {
+        let mut group = group_by(&["user"], &["user", "y"], &json!(null), SNAPSHOT);
+        let fields = group.as_object_mut().unwrap();
+        fields.remove("aggregations");
+        fields["sources"] = json!([{"entities": {"snapshotTable": "feat.states", "query": {
+            "selects": {"user": "user", "y": "y"}, "setups": [],
+        }}}]);
+        group
+    };
+    group["metaData"]["name"] = json!("team.label.v1");
+    json!({"labels": [{"groupBy": group}], "leftStartOffset": offsets.0, "leftEndOffset": offsets.1})
+}
+
+/// Snapshots of each user's state, some twice: the first counts. What each is, by day.
+fn fill_states(warehouse: &Path, random: &mut Random) -> BTreeMap<(String, &'static str), i64> {
+    let mut states = BTreeMap::new();
+    for ds in DAYS {
+        let rows: Vec<(String, i64)> = (0..6)
+            .map(|_| (format!("u{}", random.below(4)), random.below(1000)))
+            .collect();
+        for (user, state) in &rows {
+            states.entry((user.clone(), ds)).or_insert(*state);
+        }
+        let users: Vec<Option<&str>> = rows.iter().map(|(user, _)| Some(user.as_str())).collect();
+        let values: Vec<Option<i64>> = rows.iter().map(|(_, state)| Some(*state)).collect();
+        write(
+            warehouse,
+            "states",
+            ds,
+            vec![("user", texts(&users)), ("y", longs(&values))],
+        );
+    }
+    states
+}
+
+/// Labels of entities are the state of the label day whatever the left's; labelled rows have every version, the latest
+/// ones the last; a day changes when its training rows or labels do and goes when they go. Any number of workers.
+#[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, whose steps rest on each other"
+)]
+fn labels_are_as_of_their_day_and_labelled_rows_follow() {
+    for (seed, workers) in [(41, 1), (42, 2), (43, 4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (warehouse, mut random) = (folder.path(), Random(seed));
+        let day_of = fill(warehouse, &mut random);
+        let states = fill_states(warehouse, &mut random);
+        let mut definition = feature_join(TEMPORAL);
+        definition["rowIds"] = json!(["id"]);
+        definition["labelPart"] = label_part(false, (3, 2));
+        run(warehouse, Kind::Join, &definition, END, workers);
+        let users = read_texts(warehouse, "team_join_v1", "id", "user");
+        let want = |label_day: &'static str, days: &[&str]| -> BTreeMap<i64, Option<i64>> {
+            let labelled = day_of.iter().filter(|(_, ds)| days.contains(ds));
+            labelled
+                .map(|(id, _)| {
+                    let user = users[id].clone().unwrap_or_default();
+                    (*id, states.get(&(user, label_day)).copied())
+                })
+                .collect()
+        };
+        run(
+            warehouse,
+            Kind::LabelJoin,
+            &definition,
+            "2024-01-03",
+            workers,
+        );
+        let column = "team_label_v1_y";
+        let first = want("2024-01-03", &["2024-01-01", "2024-01-02"]);
+        let labels = |day: &str| {
+            let under = format!("team_join_v1_labels/label_ds={day}");
+            read(warehouse, &under, "id", column)
+        };
+        assert_eq!(labels("2024-01-03"), first);
+        run(
+            warehouse,
+            Kind::LabelJoin,
+            &definition,
+            "2024-01-04",
+            workers,
+        );
+        let second = want("2024-01-04", &["2024-01-02", "2024-01-03"]);
+        assert_eq!(
+            labels("2024-01-03"),
+            first,
+            "another label day stays as it is"
+        );
+        assert_eq!(labels("2024-01-04"), second);
+        let mut latest: BTreeMap<i64, Option<i64>> = day_of.keys().map(|id| (*id, None)).collect();
+        latest.extend(first.clone());
+        latest.extend(second.clone());
+        let label = format!("label_{column}");
+        assert_eq!(
+            read(warehouse, "team_join_v1_labeled_latest", "id", &label),
+            latest
+        );
+        let rows = part_rows(warehouse, "team_join_v1_labeled");
+        let twice = day_of.values().filter(|ds| **ds == "2024-01-02").count();
+        assert_eq!(rows, day_of.len() + twice);
+        for gone in [
+            "team_join_v1/ds=2024-01-05",
+            "team_join_v1_labels/label_ds=2024-01-04/ds=2024-01-03",
+        ] {
+            std::fs::remove_dir_all(warehouse.join("feat.db").join(gone)).unwrap();
+        }
+        definition["labelPart"] = label_part(false, (2, 2));
+        run(
+            warehouse,
+            Kind::LabelJoin,
+            &definition,
+            "2024-01-02",
+            workers,
+        );
+        latest.extend(
+            want("2024-01-02", &["2024-01-01"])
+                .keys()
+                .map(|id| (*id, first[id])),
+        );
+        latest.retain(|id, _| day_of[id] != "2024-01-05");
+        for (id, label) in &mut latest {
+            if day_of[id] == "2024-01-03" {
+                *label = None;
+            }
+        }
+        assert_eq!(
+            read(warehouse, "team_join_v1_labeled_latest", "id", &label),
+            latest
+        );
+    }
+}
+
+/// With the option, several rows of a part for one left row fail the job and write no training table; without it they
+/// multiply the row.
+#[test]
+fn several_rows_of_a_part_fail_where_one_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (warehouse, mut random) = (folder.path(), Random(51));
+    let left = fill(warehouse, &mut random).len();
+    fill_states(warehouse, &mut random);
+    let group = label_part(false, (1, 1))["labels"][0]["groupBy"].clone();
+    let definition = join(&["user", "id"], &group);
+    let mut options = Options::until(END.parse().unwrap());
+    options.unique_parts = true;
+    let failure = run_with(warehouse, Kind::Join, &definition, options.clone(), 2).unwrap_err();
+    let cause = std::error::Error::source(&failure).map(ToString::to_string);
+    assert!(
+        cause.unwrap_or_default().contains("only one is allowed"),
+        "{failure}"
+    );
+    assert_eq!(part_rows(warehouse, "team_join_v1"), 0);
+    options.unique_parts = false;
+    run_with(warehouse, Kind::Join, &definition, options, 2).unwrap();
+    assert!(part_rows(warehouse, "team_join_v1") > left);
+}
+
+/// Other bootstrap parts make every table of the join worthless; with the option they stay as they are. A left table
+/// whose rows carry marks that the definition no longer knows is not used as it is.
+#[test]
+fn changed_bootstrap_parts_set_tables_aside_unless_told_not_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = folder.path();
+    let day_of = fill(warehouse, &mut Random(61));
+    for (table, value) in [("one", -1), ("two", -2)] {
+        let rows: Vec<_> = day_of
+            .keys()
+            .map(|id| (*id, Some(value), Some(value)))
+            .collect();
+        write_boot(warehouse, table, &day_of, &rows);
+    }
+    let from = |table: &str| {
+        let mut definition = feature_join(TEMPORAL);
+        definition["rowIds"] = json!(["id"]);
+        definition["bootstrapParts"] = json!([{"table": format!("feat.{table}")}]);
+        definition
+    };
+    let sums = || read(warehouse, "team_join_v1", "id", SUM_COLUMN);
+    let all = |value: i64| -> BTreeMap<i64, Option<i64>> {
+        day_of.keys().map(|id| (*id, Some(value))).collect()
+    };
+    run(warehouse, Kind::Join, &from("one"), END, 1);
+    assert_eq!(sums(), all(-1));
+    let mut options = Options::until(END.parse().unwrap());
+    options.unset_semantic_hash = true;
+    run_with(warehouse, Kind::Join, &from("two"), options.clone(), 1).unwrap();
+    assert_eq!(sums(), all(-1), "kept");
+    std::fs::remove_dir_all(warehouse.join("feat.db/team_join_v1")).unwrap();
+    let stale = run_with(warehouse, Kind::JoinFinal, &from("two"), options, 1).unwrap_err();
+    assert!(stale.to_string().contains("matched_hashes"), "{stale}");
+    run(warehouse, Kind::Join, &from("one"), END, 1);
+    assert_eq!(sums(), all(-1));
+    run(warehouse, Kind::Join, &from("two"), END, 1);
+    assert_eq!(sums(), all(-2), "computed anew");
 }

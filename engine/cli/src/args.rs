@@ -97,6 +97,8 @@ pub(crate) enum Command {
     JoinLeft(JobArgs),
     /// Fill the training table from the left table and the part tables
     JoinFinal(JobArgs),
+    /// Join labels to left rows as of a day, and to the training rows
+    LabelJoin(JobArgs),
     /// The modes and options of run.py, mapped to the jobs above; further options go to the job
     #[command(disable_version_flag = true)]
     Run(Box<RunArgs>),
@@ -169,6 +171,10 @@ pub(crate) struct JobOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) unset_semantic_hash: bool,
+    /// Fail where a part of a join has several rows of one key and day, instead of multiplying left rows
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) unique_join_parts: bool,
     /// Compute only these parts of a join, by their full prefixes
     #[arg(long, value_name = "PART", num_args = 1.., value_delimiter = ',')]
     pub(crate) selected_join_parts: Vec<String>,

@@ -102,22 +102,22 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
 
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
-    const LATER: [&str; 9] = [
+    const LATER: [&str; 8] = [
         "group-by-upload",
         "group-by-streaming",
         "staging-query-backfill",
-        "label-join",
         "metadata-upload",
         "bulk-load",
         "fetch",
         "serve",
         "cluster",
     ];
-    const NOW: [&str; 15] = [
+    const NOW: [&str; 16] = [
         "group-by-backfill",
         "join",
         "join-left",
         "join-final",
+        "label-join",
         "analyze",
         "stats-summary",
         "log-summary",
@@ -163,6 +163,7 @@ impl<'a> Asked<'a> {
             Command::Join(args) => plain(Kind::Join, args),
             Command::JoinLeft(args) => plain(Kind::JoinLeft, args),
             Command::JoinFinal(args) => plain(Kind::JoinFinal, args),
+            Command::LabelJoin(args) => plain(Kind::LabelJoin, args),
             Command::Analyze(args) => {
                 measuring(Kind::Analyze, &args.job, args.options(), &args.shown)
             }
@@ -386,6 +387,7 @@ impl Session {
             step_days: given.step_days.unwrap_or(defaults.step_days),
             run_first_hole: given.run_first_hole,
             unset_semantic_hash: given.unset_semantic_hash,
+            unique_parts: given.unique_join_parts,
             selected_parts: given.selected_join_parts.clone(),
             use_cached_left: given.use_cached_left,
             intermediate_tables: self.config.intermediate_tables,

@@ -28,6 +28,14 @@ pub enum KernelError {
         /// What went wrong.
         message: String,
     },
+    /// A look-up that allows one row found several.
+    #[error("a key has {rows} rows as of {millis} ms since 1970, where only one is allowed")]
+    SeveralRows {
+        /// How many.
+        rows: usize,
+        /// The time looked up.
+        millis: i64,
+    },
     /// Arrow refused a batch.
     #[error("could not build a column")]
     Arrow(#[from] arrow_schema::ArrowError),

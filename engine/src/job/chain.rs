@@ -64,6 +64,7 @@ fn of_parent(child: &Options, end: Partition) -> Options {
         end,
         step_days: child.step_days,
         unset_semantic_hash: child.unset_semantic_hash,
+        unique_parts: child.unique_parts,
         intermediate_tables: child.intermediate_tables,
         max_bad_rows: child.max_bad_rows,
         ..Options::until(end)

@@ -69,6 +69,7 @@ pub fn plan(
                     join.parts.len()
                 ],
                 write_output: true,
+                unique_parts: false,
             })
         }
     });

@@ -70,6 +70,14 @@ impl Record {
         known.written == exists && unchanged
     }
 
+    /// Whether the day was computed from these inputs and nothing else; for tables that follow what they are made from
+    /// in everything.
+    pub(super) fn holds_exactly(&self, day: Partition, inputs: &Inputs, exists: bool) -> bool {
+        let known = self.days.get(&day.to_string());
+        let then = known.and_then(|known| self.sets.get(known.set));
+        known.is_some_and(|known| known.written == exists) && then == Some(inputs)
+    }
+
     /// Notes what days were computed from; `written` are those that have rows.
     pub(super) fn note(
         &mut self,

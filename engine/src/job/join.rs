@@ -291,6 +291,7 @@ impl Runner<'_> {
             write_left: self.mode.write_left,
             parts: parts.iter().map(|part| part.mode).collect(),
             write_output: self.mode.write_output,
+            unique_parts: self.options().unique_parts,
         };
         let plan = lower(&[Request::Join(run)]).map_err(Error::Definition)?;
         if plan.nodes.is_empty() {
@@ -394,6 +395,7 @@ impl Runner<'_> {
             write_left: part.is_none(),
             parts: (0..self.feature.parts.len()).map(mode).collect(),
             write_output: false,
+            unique_parts: false,
         };
         let plan = lower(&[Request::Join(run)]).map_err(Error::Definition)?;
         let mut inputs = digests.of_plan(&plan)?;

@@ -34,6 +34,7 @@ pub(super) struct Executed {
 pub(super) struct Filled {
     pub(super) table: String,
     pub(super) days: BTreeSet<Partition>,
+    pub(super) partitions: u64,
     pub(super) rows: u64,
 }
 
@@ -136,6 +137,7 @@ impl Executed {
             done(Filled {
                 table: sink.table,
                 days: days.filter_map(|day| day.parse().ok()).collect(),
+                partitions: committed.partitions.len() as u64,
                 rows: committed.rows,
             })?;
         }

@@ -25,6 +25,7 @@ use unskewed_kernel::evaluate::snapshot_rows::SnapshotRows;
 use unskewed_kernel::run::{Evaluated, Evaluator, Queries, Run};
 use unskewed_kernel::window::Resolution;
 use unskewed_planner::aggregation::{AggregatePart, Arguments, Operation, PartSpec};
+use unskewed_planner::physical::Matches;
 use unskewed_planner::schema::{DataType, Field, Schema};
 use unskewed_planner::time::{DAY_MILLIS, Window};
 
@@ -271,6 +272,7 @@ enum Function {
 }
 
 impl Function {
+    #[expect(clippy::too_many_lines, reason = "a list of cases")]
     fn evaluator(self) -> Box<dyn Evaluator> {
         let right = Schema::new(vec![
             Field::new("v", DataType::Double),
@@ -335,7 +337,10 @@ impl Function {
                 Box::new(PointInTime::new(&parts, &right, resolution).unwrap())
             }
             Self::Lookup => Box::new(Lookup::new(&right.fields, &right).unwrap()),
-            Self::FirstRow => Box::new(Lookup::new(&right.fields, &right).unwrap().first_only()),
+            Self::FirstRow => {
+                let lookup = Lookup::new(&right.fields, &right).unwrap();
+                Box::new(lookup.matching(Matches::First))
+            }
             Self::SnapshotRows => {
                 let untimed = [Operation::Sum, Operation::Max, Operation::Count];
                 let parts: Vec<_> = untimed.map(|o| part(o, Window::Unbounded)).into();

@@ -32,17 +32,10 @@ pub(super) fn evaluator(
             };
             Box::new(PointInTime::new(parts, payload, resolution)?)
         }
-        EvaluatorPlan::Lookup {
-            columns,
-            first_only,
-        } => {
+        EvaluatorPlan::Lookup { columns, matches } => {
             let values: Vec<Field> = columns.iter().map(|c| payload.fields[*c].clone()).collect();
             let lookup = Lookup::new(&values, payload)?;
-            Box::new(if *first_only {
-                lookup.first_only()
-            } else {
-                lookup
-            })
+            Box::new(lookup.matching(*matches))
         }
         EvaluatorPlan::SnapshotRows { parts, time } => {
             Box::new(SnapshotRows::new(parts, payload, time.map(name))?)

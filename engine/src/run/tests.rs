@@ -9,8 +9,8 @@ use unskewed_connectors::table::PartitionKey;
 use unskewed_planner::aggregation::{AggregatePart, Arguments, Operation, PartSpec};
 use unskewed_planner::expr::Expr;
 use unskewed_planner::physical::{
-    AnswerRule, Arrange, AsOf, Assemble, EvaluatorPlan, Facts, OutputTable, Project, Queries,
-    QueryTime, Requirement, Resolution, Sink, Snapshots,
+    AnswerRule, Arrange, AsOf, Assemble, EvaluatorPlan, Facts, Matches, OutputTable, Project,
+    Queries, QueryTime, Requirement, Resolution, Sink, Snapshots,
 };
 use unskewed_planner::schema::{DataType, Field};
 use unskewed_planner::time::{DAY_MILLIS, HOUR_MILLIS, Partition, PartitionRange, Window};
@@ -201,7 +201,7 @@ fn plan(left_requirements: Vec<Requirement>) -> DataflowPlan {
     let windows = plan.add("windows", answers.clone(), Operator::AsOf(windows));
     let evaluator = EvaluatorPlan::Lookup {
         columns: vec![0],
-        first_only: false,
+        matches: Matches::All,
     };
     let exact = AsOf {
         right,

@@ -3,7 +3,7 @@
 use crate::aggregation::AggregatePart;
 use crate::expr::Expr;
 use crate::physical::{
-    AnswerRule, Arrange, Comparison, DataflowPlan, DayFilter, EvaluatorPlan, Node, NodeId,
+    AnswerRule, Arrange, Comparison, DataflowPlan, DayFilter, EvaluatorPlan, Matches, Node, NodeId,
     Operator, Project, QueryTime, Requirement, Resolution, Scan, Sink, Snapshots,
 };
 use crate::schema::Schema;
@@ -258,11 +258,12 @@ fn evaluator(
             resolution: Resolution::Daily,
             ..
         } => "point in time, whole days".into(),
-        EvaluatorPlan::Lookup {
-            columns,
-            first_only,
-        } => {
-            let rows = if *first_only { " of the first row" } else { "" };
+        EvaluatorPlan::Lookup { columns, matches } => {
+            let rows = match matches {
+                Matches::All => "",
+                Matches::First => " of the first row",
+                Matches::Single => " of the only row",
+            };
             format!("look-up{rows} of {}", joined(columns, &name))
         }
         EvaluatorPlan::SnapshotRows { time, .. } => match time {

@@ -6,12 +6,12 @@
 use crate::expr::{Expr, Literal};
 use crate::logical::{BootstrapMark, BootstrapSource, FeatureJoin, RowSource};
 use crate::physical::{
-    AnswerRule, Arrange, AsOf, Assemble, DataflowPlan, DayFilter, EvaluatorPlan, NodeId, Operator,
-    Project, Queries, QueryTime, Requirement,
+    Assemble, DataflowPlan, DayFilter, Matches, NodeId, Operator, Project, Queries, QueryTime,
 };
 use crate::schema::{DataType, Field, Schema};
 
 use super::group;
+use super::look_up::{LookedUp, answers};
 use super::right::scan;
 
 /// The rows of the left table: left rows with what was bootstrapped, and padding.
@@ -49,25 +49,18 @@ fn arrange(
     plan: &mut DataflowPlan,
 ) -> NodeId {
     let rendered = |index: &usize| rows.columns[*index].clone();
-    let mut columns: Vec<(Field, Expr)> =
-        source.keys.iter().map(|(_, key)| rendered(key)).collect();
-    let time = columns.len();
-    columns.push((
-        Field::new("right_time", DataType::Long),
-        group::end_of_day(rows),
-    ));
-    columns.extend(source.values.iter().map(rendered));
-    columns.push((
-        Field::new("bootstrap_hash", DataType::String),
-        mark(source, rows),
-    ));
-    let mut requirements = vec![Requirement::CountNull(time)];
-    if time > 0 {
-        requirements.push(Requirement::AnyNotNull((0..time).collect()));
-    }
-    let (fields, columns): (Vec<Field>, Vec<Expr>) = columns.into_iter().unzip();
-    let schema = Schema::new(fields);
-    let project = Project {
+    let mark = match &source.mark {
+        BootstrapMark::Part(hash) => Expr::literal(Literal::String(hash.clone()), DataType::String),
+        BootstrapMark::Column(index) => rows.columns[*index].1.clone(),
+    };
+    let mark = (Field::new("bootstrap_hash", DataType::String), mark);
+    let looked_up = LookedUp {
+        label: label(source),
+        keys: source.keys.iter().map(|(_, key)| rendered(key)).collect(),
+        time: group::end_of_day(rows),
+        values: source.values.iter().map(rendered).chain([mark]).collect(),
+    };
+    let project = |columns, requirements, plan: &mut DataflowPlan| Project {
         input: scan(plan, &rows.table.table, &rows.table_schema, days),
         filters: rows.filters.clone(),
         generator: rows.generator.clone(),
@@ -75,24 +68,11 @@ fn arrange(
         output_filters: Vec::new(),
         requirements,
     };
-    let label = format!("bootstrap {}", rows.table.table);
-    let input = plan.add(label.clone(), schema.clone(), Operator::Project(project));
-    let payload: Vec<usize> = (time + 1..schema.fields.len()).collect();
-    let kept = Schema::new(schema.fields[time + 1..].to_vec());
-    let arrange = Arrange {
-        input,
-        keys: (0..time).collect(),
-        time,
-        payload,
-    };
-    plan.add(label, kept, Operator::Arrange(arrange))
+    looked_up.arrange(project, plan)
 }
 
-fn mark(source: &BootstrapSource, rows: &RowSource) -> Expr {
-    match &source.mark {
-        BootstrapMark::Part(hash) => Expr::literal(Literal::String(hash.clone()), DataType::String),
-        BootstrapMark::Column(index) => rows.columns[*index].1.clone(),
-    }
+fn label(source: &BootstrapSource) -> String {
+    format!("bootstrap {}", source.rows.table.table)
 }
 
 /// The first matching row of each left row.
@@ -109,18 +89,7 @@ fn look_up(
         time: QueryTime::EndOfDay(join.left.day),
         filters: Vec::new(),
     };
-    let label = format!("bootstrap {}", source.rows.table.table);
+    let label = label(source);
     let queries = plan.add(label.clone(), Schema::default(), Operator::Queries(queries));
-    let schema = plan.node(right).schema.clone();
-    let evaluator = EvaluatorPlan::Lookup {
-        columns: (0..schema.fields.len()).collect(),
-        first_only: true,
-    };
-    let as_of = AsOf {
-        right,
-        queries,
-        evaluator,
-        answer: AnswerRule::AnyRow,
-    };
-    plan.add(label, schema, Operator::AsOf(as_of))
+    answers(&label, right, queries, Matches::First, plan)
 }

@@ -7,8 +7,8 @@ use crate::expr::{Expr, Literal};
 use crate::metrics::{Compared, comparison as metrics, comparison_columns, over};
 use crate::naming::{PARTITION_COLUMN, TIME_COLUMN};
 use crate::physical::{
-    AnswerRule, Arrange, AsOf, Assemble, Collect, DataflowPlan, DayFilter, EvaluatorPlan, NodeId,
-    Operator, OutputTable, Project, Queries, QueryTime, Sink,
+    AnswerRule, Arrange, AsOf, Assemble, Collect, DataflowPlan, DayFilter, EvaluatorPlan, Matches,
+    NodeId, Operator, OutputTable, Project, Queries, QueryTime, Sink,
 };
 use crate::schema::{DataType, Field, Schema};
 use crate::time::PartitionRange;
@@ -173,7 +173,7 @@ impl Side {
             queries,
             evaluator: EvaluatorPlan::Lookup {
                 columns: wanted,
-                first_only: false,
+                matches: Matches::All,
             },
             answer: AnswerRule::AnyRow,
         };

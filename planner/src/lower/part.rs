@@ -5,8 +5,8 @@ use crate::expr::Expr;
 use crate::logical::{FeaturePart, LeftSide, RowSource};
 use crate::naming::{PARTITION_COLUMN, TIME_COLUMN};
 use crate::physical::{
-    AnswerRule, Arrange, AsOf, Attach, DataflowPlan, DayFilter, EvaluatorPlan, NodeId, Operator,
-    OutputTable, Project, Queries, QueryTime, Requirement, Sink,
+    AnswerRule, Arrange, AsOf, Attach, DataflowPlan, DayFilter, EvaluatorPlan, Matches, NodeId,
+    Operator, OutputTable, Project, Queries, QueryTime, Requirement, Sink,
 };
 use crate::schema::{DataType, Field, Schema};
 use crate::time::PartitionRange;
@@ -390,7 +390,11 @@ impl Emitter<'_> {
         let columns: Vec<usize> = (0..values.fields.len()).collect();
         let evaluator = EvaluatorPlan::Lookup {
             columns: columns.clone(),
-            first_only: false,
+            matches: if self.run.unique_parts {
+                Matches::Single
+            } else {
+                Matches::All
+            },
         };
         let as_of = AsOf {
             right,

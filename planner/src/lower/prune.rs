@@ -455,12 +455,9 @@ impl Rebuild<'_> {
             EvaluatorPlan::PointInTime { .. } | EvaluatorPlan::DayStates { .. } => {
                 evaluator.clone()
             }
-            EvaluatorPlan::Lookup {
-                columns,
-                first_only,
-            } => EvaluatorPlan::Lookup {
+            EvaluatorPlan::Lookup { columns, matches } => EvaluatorPlan::Lookup {
                 columns: own.iter().map(|index| position(columns[*index])).collect(),
-                first_only: *first_only,
+                matches: *matches,
             },
             EvaluatorPlan::SnapshotRows { parts, time } => EvaluatorPlan::SnapshotRows {
                 parts: parts.clone(),

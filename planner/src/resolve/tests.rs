@@ -652,3 +652,77 @@ fn problems_of_chains() {
     }
     assert_all(&problems(&deep), &["more than 16 joins are chained"]);
 }
+
+fn labelled(labels: &Value, start: &Value, end: &Value) -> String {
+    let mut tree = join_of(&json!([{"groupBy": group("t.a", &events(&selects()), 0, &days_3())}]));
+    tree["labelPart"] = json!({"labels": labels, "leftStartOffset": start, "leftEndOffset": end});
+    let Ok(Definition::Join(join)) = Definition::from_json(&tree, Dialect::Airbnb) else {
+        panic!("a join");
+    };
+    let problems = match resolve_labels(&join, &catalog()) {
+        Ok(resolved) => resolved.warnings,
+        Err(problems) => problems,
+    };
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    texts.join("\n")
+}
+
+/// Everything wrong with labels comes at once: offsets, groups, windows, tables.
+#[test]
+fn problems_of_labels() {
+    let hours = json!([{"length": 3, "timeUnit": 0}]);
+    let two = json!([{"length": 3, "timeUnit": 1}, {"length": 1, "timeUnit": 1}]);
+    let mut several = group("t.l2", &events(&selects()), 0, &days_3());
+    several["aggregations"] = json!([several["aggregations"][0], several["aggregations"][0]]);
+    let mut bare = group("t.l3", &events(&selects()), 0, &days_3());
+    bare.as_object_mut().unwrap().remove("aggregations");
+    let text = labelled(
+        &json!([
+            {"groupBy": group("t.l0", &events(&selects()), 0, &hours)},
+            {"groupBy": group("t.l1", &events(&selects()), 0, &two)},
+            {"groupBy": several},
+            {"groupBy": bare},
+            {"groupBy": group("t.a", &events(&selects()), 0, &days_3())},
+        ]),
+        &json!(2),
+        &json!(3),
+    );
+    assert_all(
+        &text,
+        &[
+            "left rows would begin 2 days and end 3 days before the label: the end comes first\n  \
+             --> labelPart.leftStartOffset",
+            "the window of a label must be in days\n  --> labelPart.labels[0].groupBy.aggregations[0].windows",
+            "a label needs exactly one window\n  --> labelPart.labels[1].groupBy.aggregations[0].windows",
+            "a label is one aggregation, but \"amount\" is a second",
+            "a label without aggregations must be of entities\n  --> labelPart.labels[3].groupBy.sources",
+        ],
+    );
+    let same = json!([{"groupBy": group("t.a", &events(&selects()), 0, &days_3())}]);
+    assert_all(
+        &labelled(&same, &json!(3), &json!(3)),
+        &["its table out.t_j_t_a is also that of a part of the join\n  --> labelPart.labels[0]"],
+    );
+    let good = json!([{"groupBy": group("t.l", &events(&selects()), 0, &days_3())}]);
+    assert_all(
+        &labelled(&good, &json!(0), &json!(-1)),
+        &[
+            "an offset of 0 days is after the label's own day\n  --> labelPart.leftStartOffset",
+            "an offset of -1 days is after the label's own day\n  --> labelPart.leftEndOffset",
+        ],
+    );
+    assert_all(
+        &labelled(&good, &json!(5), &json!(3)),
+        &["warning: the label looks back 3 days, but left rows are not of the day it begins on"],
+    );
+    assert_eq!(labelled(&good, &json!(3), &json!(3)), "");
+    let Ok(Definition::Join(none)) = Definition::from_json(&join_of(&json!([])), Dialect::Airbnb)
+    else {
+        panic!("a join");
+    };
+    let found = resolve_labels(&none, &catalog()).unwrap_err();
+    assert_all(
+        &found[0].to_string(),
+        &["the join has no labels\n  --> labelPart"],
+    );
+}

@@ -26,7 +26,7 @@ enum What {
     Columns(&'static [&'static str]),
 }
 
-const KNOWN: [Known; 5] = [
+const KNOWN: [Known; 6] = [
     Known {
         case: "fetch_log_flatten_consistency",
         what: What::Job("group-by-upload"),
@@ -42,6 +42,11 @@ const KNOWN: [Known; 5] = [
         what: What::Columns(&["n_approx_percentile_7d"]),
         reason: "the reference's percentile sketch flips a coin from a generator without a seed once it holds more \
                  than 64 values",
+    },
+    Known {
+        case: "join_bootstrap_log",
+        what: What::Job("group-by-upload"),
+        reason: "what is served, and logged of it, comes with serving; the recorded log stands in",
     },
     Known {
         case: "join_chained_source",
@@ -162,6 +167,7 @@ cases! {
     gb_snapshot_ops_string
     gb_start_partition
     gb_type_errors
+    join_bootstrap_log
     join_bootstrap_table
     join_chained_source
     join_derivations
@@ -171,6 +177,8 @@ cases! {
     join_historical_backfill_false
     join_incremental
     join_key_types
+    join_labels
+    join_labels_agg
     join_left_entities
     join_multi_parts
     join_schema_evolution

@@ -1,11 +1,12 @@
 //! Rows of an entity snapshot as they are: a query gets every row of exactly its time.
 //!
 //! No aggregation: `n` rows give `n` answers, no row gives none. Where only the first is wanted, that is the one with
-//! the least source position, whatever else changes.
+//! the least source position, whatever else changes; where one alone is allowed, several are an error.
 
 use std::ops::Range;
 
 use arrow_array::UInt32Array;
+use unskewed_planner::physical::Matches;
 use unskewed_planner::schema::{Field, Schema};
 
 use crate::error::KernelError;
@@ -16,7 +17,7 @@ use crate::run::{Evaluated, Evaluator, Queries, Run};
 pub struct Lookup {
     output: Vec<Field>,
     columns: Vec<usize>,
-    first_only: bool,
+    matches: Matches,
 }
 
 impl Lookup {
@@ -32,17 +33,14 @@ impl Lookup {
         Ok(Self {
             output: values.to_vec(),
             columns: values.iter().map(find).collect::<Result<_, _>>()?,
-            first_only: false,
+            matches: Matches::All,
         })
     }
 
-    /// The same, with the first row of a time as its only answer.
+    /// The same, with these of several rows as answers.
     #[must_use]
-    pub fn first_only(self) -> Self {
-        Self {
-            first_only: true,
-            ..self
-        }
+    pub fn matching(self, matches: Matches) -> Self {
+        Self { matches, ..self }
     }
 }
 
@@ -55,8 +53,19 @@ impl Evaluator for Lookup {
         let (mut query_of, mut rows) = (Vec::new(), Vec::new());
         for key in 0..right.key_count() {
             for query in queries.of_key(key) {
-                let wanted = if self.first_only { 1 } else { usize::MAX };
-                for row in rows_at(right, key, queries.ts[query]).take(wanted) {
+                let found = rows_at(right, key, queries.ts[query]);
+                let wanted = match self.matches {
+                    Matches::All => found.len(),
+                    Matches::First => 1,
+                    Matches::Single if found.len() > 1 => {
+                        return Err(KernelError::SeveralRows {
+                            rows: found.len(),
+                            millis: queries.ts[query],
+                        });
+                    }
+                    Matches::Single => 1,
+                };
+                for row in found.take(wanted) {
                     query_of.push(index(query));
                     rows.push(index(row));
                 }
