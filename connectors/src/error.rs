@@ -125,6 +125,23 @@ pub enum Error {
     },
     #[error("the lock of table {table} was lost to {holder}")]
     LockLost { table: String, holder: String },
+    #[error("{address:?} is not a key-value store: {problem}")]
+    InvalidStore {
+        address: String,
+        problem: &'static str,
+    },
+    #[error(
+        "the key-value store in {folder} belongs to another process; end it, or name another folder"
+    )]
+    StoreLocked { folder: String },
+    #[error("could not {action} the key-value store {store}")]
+    Store {
+        action: &'static str,
+        store: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("a row of dataset {dataset} in the key-value store {store} is damaged")]
+    StoreDamaged { store: String, dataset: String },
     #[error("thread {name} panicked")]
     Panicked { name: String },
     #[error("an injected fault at {operation} {path}")]
@@ -145,8 +162,12 @@ impl Error {
             | Self::Write { .. }
             | Self::Locked { .. }
             | Self::LockLost { .. }
+            | Self::StoreLocked { .. }
+            | Self::Store { .. }
             | Self::Injected { .. } => ErrorKind::External,
             Self::InvalidWarehouse { .. }
+            | Self::InvalidStore { .. }
+            | Self::StoreDamaged { .. }
             | Self::InvalidTableName { .. }
             | Self::NoSuchTable { .. }
             | Self::TableExists { .. }
@@ -179,6 +200,7 @@ impl Error {
             | Self::FileChanged { .. }
             | Self::Locked { .. }
             | Self::LockLost { .. }
+            | Self::StoreLocked { .. }
             | Self::Injected { .. } => Retry::Backoff,
             _ => Retry::Never,
         }

@@ -1,11 +1,13 @@
 //! Arrow batches and bytes to and from outside systems, time included. Knows no plan, no window, no
 //! timely.
 //!
-//! [`table`] is the warehouse of Parquet tables, [`lock`] keeps its writers apart, [`memory`] is
-//! its twin for tests; [`clock`] and [`spawn`] are the only ways to time and threads.
+//! [`table`] is the warehouse of Parquet tables, [`kv`] the store that features are served from; [`lock`]
+//! keeps writers of a table apart, [`memory`] is its twin for tests; [`clock`] and [`spawn`] are the only
+//! ways to time and threads.
 
 pub mod clock;
 pub mod error;
+pub mod kv;
 pub mod lock;
 pub mod memory;
 pub mod spawn;
