@@ -5,6 +5,7 @@
 //! completes it. Never prints: it tells its [`Watcher`].
 
 mod analyze;
+mod bulk_load;
 mod catalog;
 mod chain;
 mod compare;
@@ -19,17 +20,21 @@ mod label_join;
 mod log_flattener;
 mod measure;
 mod metadata_export;
+mod metadata_upload;
 mod rows;
 mod statistics;
 mod step;
 mod stored;
 mod tables;
+mod upload;
 
+pub use bulk_load::bulk_load;
 pub use catalog::WarehouseCatalog;
 pub use error::{Error, ErrorKind, Result};
 pub use explain::plan;
 pub use measure::MeasureOptions;
 pub use metadata_export::{Entity, Exported, export_definition, export_embedded, write_exported};
+pub use metadata_upload::{MetadataFile, metadata_upload};
 
 use unskewed_connectors::clock::Clock;
 use unskewed_connectors::table::Warehouse;
@@ -43,6 +48,8 @@ use crate::findings::Findings;
 pub enum Kind {
     /// Fill the table of a group-by.
     GroupByBackfill,
+    /// Write what a key-value store is to hold of a group-by.
+    GroupByUpload,
     /// Fill the output of a join and its intermediate tables.
     Join,
     /// Fill only the left table of a join.
@@ -72,6 +79,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::GroupByBackfill => "group-by-backfill",
+            Self::GroupByUpload => "group-by-upload",
             Self::Join => "join",
             Self::JoinLeft => "join-left",
             Self::JoinFinal => "join-final",
@@ -242,22 +250,15 @@ pub const SAMPLES_MAX: usize = 20;
 /// Runs a job to its end.
 pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
     let wrong = |wanted| {
-        let found = match &job.definition {
-            Definition::GroupBy(_) => "group-by",
-            Definition::Join(_) => "join",
-            Definition::StagingQuery(_) => "staging query",
-        };
-        Err(Error::WrongDefinition {
-            job: job.kind.name(),
-            wanted,
-            found,
-        })
+        let name = job.kind.name();
+        Err(wrong_definition(name, wanted, &job.definition))
     };
     match (job.kind, &job.definition) {
         (Kind::GroupByBackfill, Definition::GroupBy(group_by)) => {
             group_by::run(job, group_by, context)
         }
-        (Kind::GroupByBackfill, _) => wrong("group-by"),
+        (Kind::GroupByUpload, Definition::GroupBy(group_by)) => upload::run(job, group_by, context),
+        (Kind::GroupByBackfill | Kind::GroupByUpload, _) => wrong("group-by"),
         (Kind::Analyze, _) => analyze::run(job, context),
         (Kind::StatsSummary | Kind::LogSummary, Definition::Join(join)) => {
             statistics::run(job, join, context)
@@ -270,4 +271,14 @@ pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
         (_, Definition::Join(join)) => join::run(job, join, context),
         _ => wrong("join"),
     }
+}
+
+/// The error of a job that runs on another kind of definition.
+fn wrong_definition(job: &'static str, wanted: &'static str, definition: &Definition) -> Error {
+    let found = match definition {
+        Definition::GroupBy(_) => "group-by",
+        Definition::Join(_) => "join",
+        Definition::StagingQuery(_) => "staging query",
+    };
+    Error::WrongDefinition { job, wanted, found }
 }

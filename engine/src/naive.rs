@@ -14,6 +14,7 @@ use arrow_select::concat::concat;
 use arrow_select::take::take;
 use unskewed_connectors::table::{Selection, WriteOptions};
 use unskewed_kernel::eval::Program;
+use unskewed_kernel::evaluate::batch_states::BatchStates;
 use unskewed_kernel::evaluate::day_states::DayStates;
 use unskewed_kernel::evaluate::lookup::Lookup;
 use unskewed_kernel::evaluate::mutated_snapshot::{MutatedSnapshot, MutationColumns};
@@ -35,6 +36,7 @@ use crate::run::{Run, RunOutput, SinkOutput};
 use crate::stages::Changes;
 use crate::stages::assemble::Assembler;
 use crate::stages::collect::Collector;
+use crate::stages::encode::Encoder;
 use crate::stages::facts::FactCollector;
 use crate::stages::project::Projector;
 use crate::stages::write::PartitionWriter;
@@ -111,6 +113,13 @@ impl Twin<'_> {
             Operator::Snapshots(snapshots) => Given::Rows(self.snapshots(snapshots, &node.schema)?),
             Operator::Attach(attach) => Given::Rows(self.attach(attach, &node.schema)?),
             Operator::Assemble(assemble) => Given::Rows(self.assemble(assemble, &node.schema)?),
+            Operator::Encode(encode) => {
+                let mut encoder = Encoder::new(&node.label, encode);
+                let rows = encoder.apply(self.rows(encode.input).clone())?;
+                let bad_rows = encoder.bad_rows().clone();
+                self.output.bad_rows.extend(bad_rows);
+                Given::Rows(rows)
+            }
             Operator::Facts(facts) => {
                 let mut collector = FactCollector::new(facts, self.schema(facts.input));
                 collector.add(&self.rows(facts.input).columns)?;
@@ -420,6 +429,9 @@ fn evaluator(
             Box::new(SnapshotRows::new(parts, right, time.map(name))?)
         }
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, right)?),
+        EvaluatorPlan::BatchStates { parts, bases, time } => {
+            Box::new(BatchStates::new(parts, bases, right, time.map(name))?)
+        }
         EvaluatorPlan::MutatedSnapshot {
             parts,
             is_mutation,

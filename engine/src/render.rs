@@ -15,7 +15,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use timely::dataflow::operators::Concatenate;
 use timely::dataflow::{Scope, Stream};
 use unskewed_connectors::table::{Split, StagedPartition, TableWrite, WriteOptions};
-use unskewed_planner::physical::{Assemble, Attach, DataflowPlan, Node, NodeId, Operator};
+use unskewed_planner::physical::{DataflowPlan, Node, NodeId, Operator};
 use unskewed_planner::schema::Schema;
 
 use crate::arrange::{Arrangement, CHUNK_ROWS};
@@ -29,6 +29,7 @@ use crate::stages::project::BadRows;
 mod answers;
 mod arrange;
 mod assemble;
+mod encode;
 mod evaluator;
 mod project;
 mod scan;
@@ -84,6 +85,17 @@ impl Shared {
 
     fn schema(&self, id: NodeId) -> &Schema {
         &self.plan.node(id).schema
+    }
+
+    /// Adds rows that a node left out, by reason.
+    fn report(&self, bad_rows: &BTreeMap<String, BadRows>) {
+        let mut left_behind = self.left_behind();
+        for (reason, bad) in bad_rows {
+            let all = left_behind.bad_rows.entry(reason.clone()).or_default();
+            all.count += bad.count;
+            all.samples.extend(bad.samples.iter().cloned());
+            all.samples.sort();
+        }
     }
 }
 
@@ -168,29 +180,26 @@ fn build_node<'scope>(
             Rendered::Rows(answers::snapshots(right, shared, node, snapshots)?)
         }
         Operator::Attach(attach) => {
-            let parts = [attach.answers];
-            let Attach { left, columns, .. } = attach;
             let join = Join {
-                left: *left,
-                parts: &parts,
-                columns,
+                left: attach.left,
+                parts: &[attach.answers],
+                columns: &attach.columns,
                 inner: true,
             };
             join_left(&join, outputs, shared, node)?
         }
         Operator::Assemble(assemble) => {
-            let Assemble {
-                left,
-                parts,
-                columns,
-            } = assemble;
             let join = Join {
-                left: *left,
-                parts,
-                columns,
+                left: assemble.left,
+                parts: &assemble.parts,
+                columns: &assemble.columns,
                 inner: false,
             };
             join_left(&join, outputs, shared, node)?
+        }
+        Operator::Encode(encode) => {
+            let input = outputs.rows(encode.input)?;
+            Rendered::Rows(encode::encode(input, shared, node, encode))
         }
         Operator::Facts(facts) => {
             sink::facts(outputs.rows(facts.input)?, shared, node, facts);

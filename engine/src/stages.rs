@@ -2,7 +2,7 @@
 //! timely, no channels.
 //!
 //! [`project`] drops rows and computes columns, [`assemble`] brings answers to the left rows that
-//! asked, [`mod@write`] turns
+//! asked, [`encode`] packs columns into bytes, [`mod@write`] turns
 //! a day's rows into a partition, [`facts`] sums up the left. The operators of `render` are thin
 //! shells around them.
 //! All take rows as columns with a source position and a diff, and are as incremental as the
@@ -10,6 +10,7 @@
 
 pub mod assemble;
 pub mod collect;
+pub mod encode;
 pub mod facts;
 pub mod project;
 mod store;

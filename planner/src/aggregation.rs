@@ -6,12 +6,14 @@
 //! [`Operation`] and a state in the kernel. Never touches data.
 
 mod arguments;
+mod batch;
 mod operation;
 mod signature;
 #[cfg(test)]
 mod tests;
 
 pub use arguments::{ArgumentError, Arguments};
+pub use batch::{base_parts, batch_fields};
 pub use operation::Operation;
 pub use signature::{InputShape, Signature, SignatureError};
 

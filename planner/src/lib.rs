@@ -25,5 +25,6 @@ pub mod physical;
 pub mod resolve;
 pub mod schema;
 pub mod semantic_hash;
+pub mod serving;
 pub mod time;
 pub mod validate;

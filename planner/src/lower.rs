@@ -25,11 +25,12 @@ mod share;
 mod skip;
 mod statistics;
 mod table;
+mod upload;
 
 use crate::diagnostic::Diagnostic;
 use crate::logical::FeatureJoin;
 use crate::physical::DataflowPlan;
-use crate::resolve::BackfillGroup;
+use crate::resolve::{BackfillGroup, UploadGroup};
 use crate::time::{Partition, PartitionRange};
 
 pub use analysis::{Analysis, TIME_MILLIS_ALLOWED, analysis};
@@ -129,6 +130,13 @@ pub enum Request<'a> {
         table: &'a str,
         /// The days written.
         days: PartitionRange,
+    },
+    /// What an upload stores of a group-by: one row for each key.
+    Upload {
+        /// The group-by.
+        upload: &'a UploadGroup,
+        /// The last day of the batch.
+        day: Partition,
     },
 }
 

@@ -15,6 +15,7 @@
 mod verify;
 
 use crate::aggregation::AggregatePart;
+use crate::avro::Record;
 use crate::expr::{Expr, Generator, Literal};
 use crate::schema::Schema;
 use crate::time::PartitionRange;
@@ -69,6 +70,8 @@ pub enum Operator {
     Snapshots(Snapshots),
     /// Left rows with the columns of all parts.
     Assemble(Assemble),
+    /// Columns packed into Avro datums.
+    Encode(Encode),
     /// Facts about the left that decide the rest of the plan.
     Facts(Facts),
     /// Rows into a table.
@@ -267,6 +270,16 @@ pub enum EvaluatorPlan {
         /// The answer's columns, each of its part's state type.
         parts: Vec<AggregatePart>,
     },
+    /// The unfinished states that a batch ending at the query leaves to a reader; the answer's columns are those of
+    /// [`crate::aggregation::batch_fields`].
+    BatchStates {
+        /// What a reader finishes.
+        parts: Vec<AggregatePart>,
+        /// For each part the number of its aggregation and bucket: parts of one number share states in tails.
+        bases: Vec<usize>,
+        /// Long: the rows' own time, where rows are those of exactly the query's time; else the sort time counts.
+        time: Option<usize>,
+    },
 }
 
 impl EvaluatorPlan {
@@ -276,6 +289,7 @@ impl EvaluatorPlan {
             Self::PointInTime { parts, .. }
             | Self::SnapshotRows { parts, .. }
             | Self::DayStates { parts }
+            | Self::BatchStates { parts, .. }
             | Self::MutatedSnapshot { parts, .. } => parts,
             Self::Lookup { .. } => &[],
         }
@@ -340,6 +354,25 @@ pub struct Assemble {
     pub parts: Vec<NodeId>,
     /// One for each field of the node's schema, over the left's columns followed by each part's.
     pub columns: Vec<Expr>,
+}
+
+/// Columns packed into Avro datums: one binary column for each. A row that has no datum is dropped, counted and sampled
+/// as a bad row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encode {
+    /// The input.
+    pub input: NodeId,
+    /// The columns of the node's schema.
+    pub datums: Vec<Datum>,
+}
+
+/// What a datum is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datum {
+    /// Its schema.
+    pub record: Record,
+    /// Input columns, one for each field of the record.
+    pub columns: Vec<usize>,
 }
 
 /// What is asked about the left before the rest is planned: row count, least and greatest time and day, and, while
@@ -416,6 +449,7 @@ impl Operator {
                 inputs.extend(&assemble.parts);
                 inputs
             }
+            Self::Encode(encode) => vec![encode.input],
             Self::Facts(facts) => vec![facts.input],
             Self::Sink(sink) => vec![sink.input],
             Self::Collect(collect) => vec![collect.input],
@@ -434,6 +468,7 @@ impl Operator {
             Self::Attach(_) => "attach",
             Self::Snapshots(_) => "snapshots",
             Self::Assemble(_) => "assemble",
+            Self::Encode(_) => "encode",
             Self::Facts(_) => "facts",
             Self::Sink(_) => "sink",
             Self::Collect(_) => "collect",

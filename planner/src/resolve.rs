@@ -15,9 +15,11 @@ mod left;
 mod log;
 mod model;
 mod part;
+mod scala_order;
 mod source;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use crate::catalog::Catalog;
 use crate::definition::{GroupBy, Join};
@@ -29,6 +31,7 @@ use crate::time::Partition;
 use crate::expr::Expr;
 
 pub use chain::{Parent, parents_of_group_by, parents_of_join, parents_of_labels};
+pub use upload::UploadGroup;
 
 /// A resolved definition and what the user should look at although it works.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +117,16 @@ pub fn resolve_features(
     );
     let value = group::resolve_features(group_by, &chained, &mut problems);
     chained.forgive(&mut problems);
+    problems.finish(value)
+}
+
+/// Resolves a group-by for its upload.
+pub fn resolve_upload(
+    group_by: &GroupBy,
+    catalog: &dyn Catalog,
+) -> Result<Resolved<UploadGroup>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = upload::resolve(group_by, catalog, &mut problems);
     problems.finish(value)
 }
 

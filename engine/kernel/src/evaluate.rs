@@ -7,9 +7,11 @@
 //! | [`snapshot_rows`] | end of the row's partition | midnight | the rows of that time, `q − W ≤ own time < q` |
 //! | [`mutated_snapshot`] | partition end, or mutation time | left time | the day's snapshot and the mutations before `q` |
 //! | [`day_states`] | event time | midnight | the unfinished states of `q − 1 day ≤ ts < q` |
+//! | [`batch_states`] | event time, or end of the row's partition | midnight | the unfinished states of every window |
 //!
 //! All keep the contract of [`crate::run::Evaluator`]: an answer depends on the key's rows and the query only.
 
+pub mod batch_states;
 pub mod day_states;
 pub mod lookup;
 pub mod mutated_snapshot;

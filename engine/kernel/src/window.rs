@@ -13,6 +13,8 @@ pub mod timeline;
 
 use unskewed_planner::time::{DAY_MILLIS, FIVE_MINUTES_MILLIS, Window};
 
+use crate::evaluate::batch_states::cut_millis;
+
 /// How finely tails are rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
@@ -20,6 +22,8 @@ pub enum Resolution {
     FiveMinutes,
     /// SNAPSHOT: always to the day.
     Daily,
+    /// What a batch collapses: from two days after the tail on, in whole hops (see `evaluate::batch_states`).
+    Collapsed,
 }
 
 /// The largest multiple of `hop_millis` that is not after `millis`; stays put at the far end of time.
@@ -39,13 +43,16 @@ impl Resolution {
     /// The tile that the tail of this window is rounded to.
     pub fn tail_hop_millis(self, window: Window) -> i64 {
         match self {
-            Self::FiveMinutes => window.tail_hop_millis(),
+            Self::FiveMinutes | Self::Collapsed => window.tail_hop_millis(),
             Self::Daily => DAY_MILLIS,
         }
     }
 
     /// First instant inside the window of a query; `i64::MIN` when unbounded.
     pub fn tail_millis(self, window: Window, query_millis: i64) -> i64 {
+        if self == Self::Collapsed {
+            return cut_millis(window, query_millis);
+        }
         match window.millis() {
             Some(length) => {
                 let start = query_millis.saturating_sub(length);

@@ -64,6 +64,10 @@ pub enum Error {
         existing: String,
         computed: String,
     },
+    #[error("table {table} holds no serving info")]
+    NoServingInfo { table: String },
+    #[error("definition {definition} names no team")]
+    NoTeam { definition: String },
     #[error(transparent)]
     Table(#[from] TableError),
     #[error(transparent)]
@@ -78,6 +82,7 @@ impl Error {
             | Self::WrongDefinition { .. }
             | Self::NotYet { .. }
             | Self::NoStart { .. }
+            | Self::NoTeam { .. }
             | Self::NoSuchPart { .. } => ErrorKind::Definition,
             Self::Table(error) | Self::Engine(EngineError::Connectors(error)) => of_table(error),
             _ => ErrorKind::Failed,
@@ -105,6 +110,11 @@ impl Error {
             }
             Self::ColumnChanged { .. } => {
                 Some("drop or rename the existing table, so that it is computed anew")
+            }
+            Self::NoServingInfo { .. } => Some("run group-by-upload first"),
+            Self::NoTeam { .. } => Some("state metaData.team, or team_override in customJson"),
+            Self::Table(TableError::NoSuchTable { table, .. }) if table.ends_with("_upload") => {
+                Some("run group-by-upload first")
             }
             Self::Table(TableError::Locked { .. }) => {
                 Some("wait for the other job, or end it; a lock whose holder died is taken over")

@@ -103,6 +103,28 @@ fn missing(
     })
 }
 
+/// Fills the daily states that an incremental group-by's values of these days rest on.
+pub(super) fn fill_daily(
+    job: &Job,
+    group_by: &GroupBy,
+    range: PartitionRange,
+    context: &Context<'_>,
+) -> Result<Outcome> {
+    let catalog = WarehouseCatalog::new(context.warehouse);
+    let backfill = catalog.checked(resolve_group_by(group_by, &catalog))?.value;
+    let daily = TableSuffix::DailyInc.table(&group_by.meta_data);
+    let daily = daily.expect("resolution made sure of the namespace");
+    let _locks = tables::lock(context.warehouse, std::slice::from_ref(&daily))?;
+    let fill = DailyFill {
+        job,
+        group_by,
+        backfill: &backfill,
+        daily: &daily,
+        inputs: &inputs(&backfill, &catalog)?,
+    };
+    fill.run(range, context)
+}
+
 /// Computes and commits one step.
 fn fill_step(
     job: &Job,

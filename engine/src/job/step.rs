@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use arrow_array::RecordBatch;
+use unskewed_connectors::table::{PartitionKey, WriteOptions};
 use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::lower::LeftFacts;
 use unskewed_planner::naming::PARTITION_COLUMN;
@@ -105,6 +106,19 @@ impl Executed {
         written
             .find(|sink| sink.table == table)
             .map(|sink| sink.schema.clone())
+    }
+
+    /// Adds rows behind those of a table without partitions; the table's columns.
+    pub(super) fn append(&mut self, table: &str, rows: &RecordBatch) -> Result<Schema> {
+        let mut sinks = self.output.written.iter_mut();
+        let sink = sinks.find(|sink| sink.table == table);
+        let sink = sink.expect("the plan has a sink of the table");
+        let part = sink.staged.len() as u32;
+        let (key, options) = (PartitionKey::unpartitioned(), WriteOptions::default());
+        let mut writer = sink.write.writer(&sink.schema, &key, part, &options)?;
+        writer.write(rows)?;
+        sink.staged.push(writer.finish()?);
+        Ok(sink.schema.clone())
     }
 
     /// Puts the partitions of every table in place.

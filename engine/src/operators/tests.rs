@@ -313,7 +313,7 @@ impl Function {
             Self::Windows(resolution) | Self::Ordered(resolution) => {
                 let windows = match resolution {
                     Resolution::Daily => &[Window::Days(1), Window::Days(3), Window::Unbounded][..],
-                    Resolution::FiveMinutes => &[
+                    Resolution::FiveMinutes | Resolution::Collapsed => &[
                         Window::Hours(1),
                         Window::Days(2),
                         Window::Unbounded,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, Int32Array};
 use unskewed_kernel::error::KernelError;
+use unskewed_kernel::evaluate::batch_states::BatchStates;
 use unskewed_kernel::evaluate::day_states::DayStates;
 use unskewed_kernel::evaluate::lookup::Lookup;
 use unskewed_kernel::evaluate::mutated_snapshot::{MutatedSnapshot, MutationColumns};
@@ -60,6 +61,9 @@ pub(super) fn evaluator(
             })
         }
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, payload)?),
+        EvaluatorPlan::BatchStates { parts, bases, time } => {
+            Box::new(BatchStates::new(parts, bases, payload, time.map(name))?)
+        }
     })
 }
 

@@ -51,7 +51,7 @@ pub(super) fn project<'scope>(
                 });
                 if frontier.is_empty() && !reported {
                     reported = true;
-                    running.report(&shared);
+                    shared.report(running.projector.bad_rows());
                 }
             }
         }),
@@ -82,15 +82,5 @@ impl Running {
             }
         }
         Ok(batch)
-    }
-
-    fn report(&self, shared: &Shared) {
-        let mut left_behind = shared.left_behind();
-        for (reason, bad) in self.projector.bad_rows() {
-            let all = left_behind.bad_rows.entry(reason.clone()).or_default();
-            all.count += bad.count;
-            all.samples.extend(bad.samples.iter().cloned());
-            all.samples.sort();
-        }
     }
 }

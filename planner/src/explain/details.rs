@@ -3,8 +3,9 @@
 use crate::aggregation::AggregatePart;
 use crate::expr::Expr;
 use crate::physical::{
-    AnswerRule, Arrange, Comparison, DataflowPlan, DayFilter, EvaluatorPlan, Matches, Node, NodeId,
-    Operator, Project, QueryTime, Requirement, Resolution, Scan, Sink, Snapshots,
+    AnswerRule, Arrange, Comparison, DataflowPlan, Datum, DayFilter, Encode, EvaluatorPlan,
+    Matches, Node, NodeId, Operator, Project, QueryTime, Requirement, Resolution, Scan, Sink,
+    Snapshots,
 };
 use crate::schema::Schema;
 use crate::time::{Partition, Window};
@@ -56,6 +57,7 @@ pub(super) fn of(plan: &DataflowPlan, node: &Node) -> Details {
             let name = |index: usize| beside(plan, &inputs, index);
             vec![("columns", computed(&node.schema, &assemble.columns, &name))]
         }
+        Operator::Encode(encode) => self::encode(plan, node, encode),
         Operator::Facts(facts) => {
             let name = |index: usize| column(plan, facts.input, index);
             let mut details = vec![("keys", vec![joined(&facts.keys, &name)])];
@@ -78,6 +80,16 @@ pub(super) fn of(plan: &DataflowPlan, node: &Node) -> Details {
             details
         }
     }
+}
+
+fn encode(plan: &DataflowPlan, node: &Node, encode: &Encode) -> Details {
+    let name = |index: usize| column(plan, encode.input, index);
+    let datums = encode.datums.iter().zip(&node.schema.fields);
+    let datum = |(datum, field): (&Datum, &crate::schema::Field)| {
+        let columns = joined(&datum.columns, &name);
+        format!("{} = {} of {columns}", field.name, datum.record.name)
+    };
+    vec![("datums", datums.map(datum).collect())]
 }
 
 fn push(details: &mut Details, key: &'static str, lines: Vec<String>) {
@@ -282,6 +294,10 @@ fn evaluator(
             name(*is_before)
         ),
         EvaluatorPlan::DayStates { .. } => "states of each day".into(),
+        EvaluatorPlan::BatchStates { time, .. } => match time {
+            Some(time) => format!("states of a batch, windows over {}", name(*time)),
+            None => "states of a batch".into(),
+        },
     };
     let rule = match answer {
         AnswerRule::Always => "every query",

@@ -11,7 +11,7 @@ use super::group::{self, PreparedGroup};
 use super::left::{self, LeftRows, PreparedLeft};
 use super::part::{self, Answers, PreparedPart};
 use super::right::Rights;
-use super::{JoinRun, LeftOrigin, Request};
+use super::{JoinRun, LeftOrigin, Request, upload};
 
 /// A request whose readings are settled.
 pub(super) enum Prepared {
@@ -38,6 +38,7 @@ pub(super) fn prepare(
         Request::DailyStates { group, days, .. } => {
             Prepared::Group(group::prepare(group, *days, true, rights)?)
         }
+        Request::Upload { upload, day } => Prepared::Group(upload::prepare(upload, *day, rights)?),
     })
 }
 
@@ -68,6 +69,9 @@ pub(super) fn emit(
             Request::DailyStates { group, table, days },
             Prepared::Group(PreparedGroup::Aggregated(right)),
         ) => group::emit_states(group, table, *days, right, rights, plan),
+        (Request::Upload { upload, day }, Prepared::Group(prepared)) => {
+            upload::emit(upload, *day, prepared, rights, plan);
+        }
         _ => {}
     }
 }

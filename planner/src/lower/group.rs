@@ -156,7 +156,7 @@ fn payload(
         PartMethod::SnapshotEntities | PartMethod::TemporalEntities
     );
     let mutated = shape.method == PartMethod::TemporalEntities;
-    if entities && (group.needs_time() || mutated) {
+    if entities && (group.needs_time() || mutated || shape.states) {
         names.push(TIME_COLUMN);
     }
     let mut payload: Vec<Payload> = Vec::new();
@@ -277,7 +277,7 @@ pub(super) fn snapshots(
     )
 }
 
-fn snapshots_of(
+pub(super) fn snapshots_of(
     group: &FeatureGroup,
     right: &RightUse,
     arrange: NodeId,
@@ -318,7 +318,7 @@ pub(super) enum PreparedGroup {
     PassedThrough(Vec<(RowSource, Option<DayFilter>)>),
 }
 
-fn own_method(group: &FeatureGroup) -> PartMethod {
+pub(super) fn own_method(group: &FeatureGroup) -> PartMethod {
     match group.model {
         crate::definition::DataModel::Events => PartMethod::SnapshotEvents,
         crate::definition::DataModel::Entities => PartMethod::SnapshotEntities,
@@ -428,7 +428,7 @@ fn emit_sink(
     );
 }
 
-fn pass_through(
+pub(super) fn pass_through(
     group: &FeatureGroup,
     sources: &[(RowSource, Option<DayFilter>)],
     plan: &mut DataflowPlan,

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use crate::aggregation::AggregatePart;
 use crate::expr::{Expr, Generator};
 use crate::physical::{
-    Arrange, AsOf, Assemble, Attach, Collect, DataflowPlan, EvaluatorPlan, Facts, Node, NodeId,
-    Operator, Project, Queries, QueryTime, Requirement, Sink, Snapshots,
+    Arrange, AsOf, Assemble, Attach, Collect, DataflowPlan, Datum, Encode, EvaluatorPlan, Facts,
+    Node, NodeId, Operator, Project, Queries, QueryTime, Requirement, Sink, Snapshots,
 };
 use crate::schema::Schema;
 
@@ -94,7 +94,7 @@ fn visit(plan: &DataflowPlan, node: &Node, needed: &mut Needed, live: &mut [bool
 fn keeps_all(operator: &Operator) -> bool {
     match operator {
         Operator::AsOf(as_of) => !matches!(as_of.evaluator, EvaluatorPlan::Lookup { .. }),
-        Operator::Snapshots(_) => true,
+        Operator::Snapshots(_) | Operator::Encode(_) => true,
         _ => false,
     }
 }
@@ -146,6 +146,10 @@ fn reads(plan: &DataflowPlan, node: &Node, own: &[usize]) -> Vec<(NodeId, BTreeS
             let mut inputs = vec![assemble.left];
             inputs.extend(&assemble.parts);
             split(plan, &inputs, &columns)
+        }
+        Operator::Encode(encode) => {
+            let columns = encode.datums.iter().flat_map(|datum| &datum.columns);
+            vec![(encode.input, columns.copied().collect())]
         }
         Operator::Facts(facts) => {
             let mut columns: BTreeSet<usize> = facts.keys.iter().copied().collect();
@@ -227,7 +231,9 @@ fn payload_reads(
         } => {
             columns.extend(own.iter().map(|index| looked_up[*index]));
         }
-        EvaluatorPlan::SnapshotRows { time, .. } => columns.extend(time),
+        EvaluatorPlan::SnapshotRows { time, .. } | EvaluatorPlan::BatchStates { time, .. } => {
+            columns.extend(time);
+        }
         EvaluatorPlan::MutatedSnapshot {
             is_mutation,
             is_before,
@@ -348,6 +354,7 @@ impl Rebuild<'_> {
                     columns: self.columns_beside(node, &inputs, &assemble.columns),
                 })
             }
+            Operator::Encode(encode) => Operator::Encode(self.encode(encode)),
             Operator::Facts(facts) => Operator::Facts(Facts {
                 number: facts.number,
                 input: self.id(facts.input),
@@ -376,6 +383,17 @@ impl Rebuild<'_> {
             .iter()
             .map(|index| moved(&columns[*index], &position))
             .collect()
+    }
+
+    fn encode(&self, encode: &Encode) -> Encode {
+        let datum = |datum: &Datum| Datum {
+            record: datum.record.clone(),
+            columns: self.all_at(encode.input, &datum.columns),
+        };
+        Encode {
+            input: self.id(encode.input),
+            datums: encode.datums.iter().map(datum).collect(),
+        }
     }
 
     fn queries(&self, queries: &Queries) -> Queries {
@@ -461,6 +479,11 @@ impl Rebuild<'_> {
             },
             EvaluatorPlan::SnapshotRows { parts, time } => EvaluatorPlan::SnapshotRows {
                 parts: parts.clone(),
+                time: time.map(position),
+            },
+            EvaluatorPlan::BatchStates { parts, bases, time } => EvaluatorPlan::BatchStates {
+                parts: parts.clone(),
+                bases: bases.clone(),
                 time: time.map(position),
             },
             EvaluatorPlan::MutatedSnapshot {

@@ -57,6 +57,7 @@ impl DataflowPlan {
                 inputs.extend(&assemble.parts);
                 fills(&node.schema, &assemble.columns, &self.beside(&inputs))
             }
+            Operator::Encode(encode) => self.verify_encode(node, encode),
             Operator::Facts(facts) => {
                 let input = &self.node(facts.input).schema;
                 in_range(input, &facts.keys)?;
@@ -135,6 +136,26 @@ impl DataflowPlan {
         self.verify_evaluator(snapshots.right, &snapshots.evaluator, values)
     }
 
+    fn verify_encode(&self, node: &Node, encode: &super::Encode) -> Result<(), String> {
+        let input = &self.node(encode.input).schema;
+        hold(
+            node.schema.fields.len() == encode.datums.len()
+                && node
+                    .schema
+                    .fields
+                    .iter()
+                    .all(|field| field.data_type == DataType::Binary),
+            "its columns are not its datums",
+        )?;
+        encode.datums.iter().try_for_each(|datum| {
+            in_range(input, &datum.columns)?;
+            hold(
+                datum.columns.len() == datum.record.fields.len(),
+                "a datum has other columns than fields",
+            )
+        })
+    }
+
     fn verify_sink(&self, node: &Node, sink: &super::Sink) -> Result<(), String> {
         let input = &self.node(sink.input).schema;
         hold(
@@ -209,22 +230,22 @@ impl DataflowPlan {
             return hold(columns.len() == values.len(), "it looks up other columns");
         }
         let parts = evaluator.parts();
-        hold(
-            parts.len() == values.len(),
-            "it has other values than parts",
-        )?;
-        let states = matches!(evaluator, EvaluatorPlan::DayStates { .. });
-        let typed = |(part, field): (&AggregatePart, &crate::schema::Field)| {
-            let data_type = if states {
-                &part.state_type
-            } else {
-                &part.output_type
-            };
-            *data_type == field.data_type
+        let wanted: Vec<DataType> = match evaluator {
+            EvaluatorPlan::BatchStates { parts, bases, .. } => {
+                hold(parts.len() == bases.len(), "a part has no base")?;
+                let fields = crate::aggregation::batch_fields(parts, bases);
+                fields.into_iter().map(|field| field.data_type).collect()
+            }
+            EvaluatorPlan::DayStates { parts } => {
+                parts.iter().map(|part| part.state_type.clone()).collect()
+            }
+            _ => parts.iter().map(|part| part.output_type.clone()).collect(),
         };
         hold(
-            parts.iter().zip(values).all(typed),
-            "a value has another type than its part",
+            wanted
+                .iter()
+                .eq(values.iter().map(|field| &field.data_type)),
+            "its values are not those of its parts",
         )?;
         let held = |part: &AggregatePart| {
             let input = payload.fields.iter().find(|field| field.name == part.input);
@@ -234,7 +255,9 @@ impl DataflowPlan {
         };
         hold(parts.iter().all(held), "the payload lacks an input")?;
         let columns = match evaluator {
-            EvaluatorPlan::SnapshotRows { time, .. } => time.iter().copied().collect(),
+            EvaluatorPlan::SnapshotRows { time, .. } | EvaluatorPlan::BatchStates { time, .. } => {
+                time.iter().copied().collect()
+            }
             EvaluatorPlan::MutatedSnapshot {
                 is_mutation,
                 is_before,

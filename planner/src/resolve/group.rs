@@ -100,7 +100,7 @@ pub(super) fn resolve_features(
     Some(GroupFeatures { group, values })
 }
 
-fn check_incremental(group_by: &GroupBy, group: &FeatureGroup, problems: &mut Problems) {
+pub(super) fn check_incremental(group_by: &GroupBy, group: &FeatureGroup, problems: &mut Problems) {
     let snapshot_events = group.model == DataModel::Events && group.accuracy == Accuracy::Snapshot;
     if !snapshot_events {
         problems.error(

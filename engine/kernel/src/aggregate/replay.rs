@@ -178,7 +178,7 @@ impl<'a, F: Fold> Replay<'a, F> {
     fn sizes(&self, largest: usize) -> impl Iterator<Item = (usize, i64)> + use<F> {
         let count = match self.asked.by {
             Resolution::Daily => 1,
-            Resolution::FiveMinutes => SIZES.len(),
+            Resolution::FiveMinutes | Resolution::Collapsed => SIZES.len(),
         };
         SIZES.into_iter().enumerate().take(count).skip(largest)
     }
@@ -210,7 +210,7 @@ impl<'a, F: Fold> Replay<'a, F> {
         }
         match self.asked.by {
             Resolution::Daily => self.answer_midnights(queries, outputs),
-            Resolution::FiveMinutes => self.answer_slots(queries, outputs),
+            Resolution::FiveMinutes | Resolution::Collapsed => self.answer_slots(queries, outputs),
         }
     }
 

@@ -13,7 +13,7 @@ use super::fold::{Fold, Visitor, merge_option};
 use super::output::Output;
 use super::stored::Stored;
 use crate::error::KernelError;
-use crate::window::timeline::{Pieces, Shared, Timeline};
+use crate::window::timeline::{Pieces, Shared, Timeline, Unit};
 
 /// Answers these windows of a timeline, one column each.
 #[derive(Debug)]
@@ -67,6 +67,63 @@ impl Visitor for SawtoothStates<'_> {
         fold.check()?;
         Ok(answer)
     }
+}
+
+/// Rows of a unit of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) unit: Unit,
+    pub(crate) rows: Range<usize>,
+}
+
+/// The states of single stretches, in one list.
+#[derive(Debug)]
+pub(crate) struct UnitStates<'a> {
+    pub(crate) timeline: &'a Timeline,
+    pub(crate) stretches: &'a [Stretch],
+}
+
+impl Visitor for UnitStates<'_> {
+    type Answer = Vec<Vec<Stored>>;
+
+    fn visit<F: Fold>(self, fold: &F) -> Result<Self::Answer, KernelError> {
+        let state = |stretch: &Stretch| {
+            let state = unit_state(fold, self.timeline, stretch.unit, &stretch.rows);
+            state.map_or(Stored::Null, |state| fold.store(&state))
+        };
+        let states = self.stretches.iter().map(state).collect();
+        fold.check()?;
+        Ok(vec![states])
+    }
+}
+
+/// The state of those rows of a unit that lie in a range: five minutes fold their rows, hours their five minutes, days
+/// their hours; where merging costs accuracy all fold their rows.
+fn unit_state<F: Fold>(
+    fold: &F,
+    timeline: &Timeline,
+    unit: Unit,
+    within: &Range<usize>,
+) -> Option<F::State> {
+    let mut state = None;
+    let mut add = |children: &mut dyn Iterator<Item = Unit>| {
+        for child in children {
+            let child = unit_state(fold, timeline, child, within);
+            merge_option(fold, &mut state, child.as_ref());
+        }
+    };
+    match unit {
+        Unit::Hour(hour) if !F::FROM_ROWS => {
+            add(&mut timeline.tiles_of_hour(hour).map(Unit::Tile));
+        }
+        Unit::Day(day) if !F::FROM_ROWS => add(&mut timeline.hours_of_day(day).map(Unit::Hour)),
+        _ => {
+            let rows = timeline.rows_of(unit);
+            let rows = rows.start.max(within.start)..rows.end.min(within.end);
+            rows.for_each(|row| fold.update(&mut state, row));
+        }
+    }
+    state
 }
 
 /// The states of all tiles, hours and days.

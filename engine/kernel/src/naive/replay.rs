@@ -47,7 +47,7 @@ pub(super) fn answers(
         let asked = &queries.ts[queries.of_key(key)];
         let states = match by {
             Resolution::Daily => at_midnights(parts, &items, asked),
-            Resolution::FiveMinutes => at_any_time(parts, &items, asked),
+            Resolution::FiveMinutes | Resolution::Collapsed => at_any_time(parts, &items, asked),
         };
         for states in states {
             for ((answers, part), state) in answers.iter_mut().zip(parts).zip(states) {

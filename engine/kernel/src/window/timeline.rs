@@ -68,6 +68,17 @@ pub(crate) struct Pieces {
     pub(crate) last_tiles: Range<usize>,
 }
 
+/// A stretch of time that holds rows, by its number in the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Five minutes.
+    Tile(usize),
+    /// An hour.
+    Hour(usize),
+    /// A day.
+    Day(usize),
+}
+
 /// How much of a slot's fold its successor can take over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Shared {
@@ -117,6 +128,56 @@ impl Timeline {
     /// The hours of a day.
     pub(crate) fn hours_of_day(&self, day: usize) -> Range<usize> {
         self.day_hours[day] as usize..self.day_hours[day + 1] as usize
+    }
+
+    /// The units of a hop (a day, an hour or five minutes) of a key that hold rows, with those, in order of time.
+    pub(crate) fn units(
+        &self,
+        hop_millis: i64,
+        run: Run<'_>,
+        key: usize,
+    ) -> impl Iterator<Item = (Unit, Range<usize>)> {
+        let rows = run.rows(key);
+        let (make, count): (fn(usize) -> Unit, usize) = match hop_millis {
+            DAY_MILLIS => (Unit::Day, self.day_count()),
+            HOUR_MILLIS => (Unit::Hour, self.hour_count()),
+            _ => (Unit::Tile, self.tiles.len()),
+        };
+        let before = |row: usize| {
+            let (mut low, mut high) = (0, count);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.rows_of(make(middle)).start < row {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            low
+        };
+        (before(rows.start)..before(rows.end)).map(move |index| {
+            let unit = make(index);
+            (unit, self.rows_of(unit))
+        })
+    }
+
+    /// The rows of a unit.
+    pub(crate) fn rows_of(&self, unit: Unit) -> Range<usize> {
+        let tiles = self.tiles_of(unit);
+        let (first, last) = (&self.tiles[tiles.start], &self.tiles[tiles.end - 1]);
+        first.start as usize..last.end as usize
+    }
+
+    /// The tiles of a unit.
+    fn tiles_of(&self, unit: Unit) -> Range<usize> {
+        match unit {
+            Unit::Tile(tile) => tile..tile + 1,
+            Unit::Hour(hour) => self.tiles_of_hour(hour),
+            Unit::Day(day) => {
+                let hours = self.hours_of_day(day);
+                self.tiles_of_hour(hours.start).start..self.tiles_of_hour(hours.end - 1).end
+            }
+        }
     }
 
     /// Number of slots.
@@ -226,7 +287,7 @@ struct Builder<'a> {
 
 /// Where a window of the key at hand begins.
 struct Tail {
-    length_millis: Option<i64>,
+    window: Window,
     hop_millis: i64,
     /// The tail of the slot before, and what it was placed on.
     millis: Option<i64>,
@@ -258,7 +319,7 @@ impl<'a> Builder<'a> {
             tails: windows
                 .iter()
                 .map(|window| Tail {
-                    length_millis: window.millis(),
+                    window: *window,
                     hop_millis: by.tail_hop_millis(*window),
                     millis: None,
                     start: Start {
@@ -378,10 +439,7 @@ impl<'a> Builder<'a> {
         let first_tile = |hour: u32| hour_tiles.get(hour as usize).copied().unwrap_or(tile_count);
         let first_hour = |day: u32| day_hours.get(day as usize).copied().unwrap_or(hour_count);
         for (tail, starts) in self.tails.iter_mut().zip(starts) {
-            let millis = match tail.length_millis {
-                Some(length) => floor_to(query_millis.saturating_sub(length), tail.hop_millis),
-                None => i64::MIN,
-            };
+            let millis = self.by.tail_millis(tail.window, query_millis);
             if tail.millis != Some(millis) {
                 tail.millis = Some(millis);
                 let start = &mut tail.start;

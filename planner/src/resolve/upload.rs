@@ -1,0 +1,299 @@
+//! A group-by for its upload: what is stored of each key, under which schemas.
+//!
+//! Promises: every column that Avro cannot hold is a problem that names it and the cast; schemas are those that an
+//! existing fetcher derives from the serving info, so bytes mean the same to both.
+
+use crate::aggregation::batch_fields;
+use crate::avro::{Record, UnsupportedColumn};
+use crate::catalog::Catalog;
+use crate::definition::{Accuracy, DataModel, GroupBy, Source};
+use crate::diagnostic::Diagnostic;
+use crate::expr::Expr;
+use crate::logical::{FeatureGroup, RowSource};
+use crate::naming::{PARTITION_COLUMN, TIME_COLUMN, TableSuffix};
+use crate::schema::{Field, Schema};
+
+use super::source::{self, Request, fill};
+use super::{Problems, group, scala_order};
+
+/// How many of a batch's columns of states the reference stores.
+const REFERENCE_FIELDS: usize = 2;
+
+/// A group-by for its upload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UploadGroup {
+    /// The group-by.
+    pub group: FeatureGroup,
+    /// The table written.
+    pub table: String,
+    /// For each part the number of its aggregation and bucket.
+    pub bases: Vec<usize>,
+    /// What is stored of a key: finished values, raw ones, or the states of a batch.
+    pub values: Vec<Field>,
+    /// The schema of keys.
+    pub key: Record,
+    /// The schema of `values`, but of a batch's states those only that the reference stores too.
+    pub value: Record,
+    /// The schema of the rest: behind the bytes of `value` it makes one datum of all `values`.
+    pub edge: Option<Record>,
+    /// The schema of what is aggregated, or of the raw values.
+    pub selected: Record,
+    /// The schema of the columns that a stream must give; only where there is one.
+    pub input: Option<Record>,
+}
+
+impl UploadGroup {
+    /// Whether states are stored, to which a reader adds what came after the batch.
+    pub fn stores_states(&self) -> bool {
+        self.group.accuracy == Accuracy::Temporal && !self.group.passes_through()
+    }
+}
+
+pub(super) fn resolve(
+    group_by: &GroupBy,
+    catalog: &dyn Catalog,
+    problems: &mut Problems,
+) -> Option<UploadGroup> {
+    let table = TableSuffix::Upload.table(&group_by.meta_data);
+    if table.is_none() {
+        problems.error(
+            "metaData.outputNamespace",
+            "the output namespace is not set",
+        );
+    }
+    let mut group = group::resolve(group_by, "", catalog, problems)?;
+    let temporal = group.accuracy == Accuracy::Temporal;
+    if group.model == DataModel::Events && !temporal {
+        group::require_whole_days(group_by, "", problems);
+    }
+    if group_by.is_incremental == Some(true) {
+        group::check_incremental(group_by, &group, problems);
+    }
+    let bases = bases(group_by);
+    let states = temporal && !group.passes_through();
+    if states {
+        check_own_time(&group, problems);
+    }
+    if group.passes_through() {
+        group.values = in_rendered_order(&group);
+    }
+    let values = match states {
+        true => batch_fields(&group.parts, &bases),
+        false => group.values.clone(),
+    };
+    let mut record = |name: &str, fields: &[Field]| {
+        let made = Record::of(name, &Schema::new(fields.to_vec()));
+        made.map_err(|columns| refuse(&columns, &group, problems))
+            .ok()
+    };
+    let key = record("Key", &group.keys);
+    let selected = record("Value", &selected(group_by, &group));
+    let stored = if states {
+        REFERENCE_FIELDS
+    } else {
+        values.len()
+    };
+    let value = record("Value", &values[..stored]);
+    let edge = match &values[stored..] {
+        [] => Some(None),
+        edge => record("Edge", edge).map(Some),
+    };
+    let input = input(group_by, &group, catalog, problems);
+    Some(UploadGroup {
+        table: table?,
+        bases,
+        values,
+        key: key?,
+        value: value?,
+        edge: edge?,
+        selected: selected?,
+        input: input?,
+        group,
+    })
+}
+
+/// Numbers aggregations and buckets, once for each of their windows.
+fn bases(group_by: &GroupBy) -> Vec<usize> {
+    let mut bases = Vec::new();
+    let mut number = 0;
+    for aggregation in group_by.aggregations().unwrap_or_default() {
+        let windows = aggregation.windows.as_ref().map_or(0, Vec::len).max(1);
+        let buckets = aggregation.buckets.as_ref().map_or(0, Vec::len).max(1);
+        for _ in 0..buckets {
+            bases.extend(std::iter::repeat_n(number, windows));
+            number += 1;
+        }
+    }
+    bases
+}
+
+/// States of entities need the rows' own time even where no window does: what comes after the batch is held against it.
+fn check_own_time(group: &FeatureGroup, problems: &mut Problems) {
+    let found = group.rendered.fields.iter().any(|f| f.name == TIME_COLUMN);
+    if group.model == DataModel::Entities && !found {
+        let path = group.sources.first().map_or("", |source| &source.path);
+        problems.report(
+            Diagnostic::error(
+                format!("{path}.timeColumn"),
+                "a TEMPORAL group-by over entities needs a time, but there is none",
+            )
+            .hint("state timeColumn, an expression of milliseconds since 1970"),
+        );
+    }
+}
+
+/// The values that pass through, in the order in which the reference renders them.
+fn in_rendered_order(group: &FeatureGroup) -> Vec<Field> {
+    let rendering = group.sources.first().map(|source| &source.rendering);
+    let Some(rendering) = rendering.filter(|rendering| rendering.query.selects.is_some()) else {
+        return group.values.clone();
+    };
+    let selects = rendering.query.selects.iter().flat_map(|s| s.iter());
+    let selects: Vec<&str> = selects.map(|(name, _)| name).collect();
+    let is_key = |name: &str| group.keys.iter().any(|key| key.name == name);
+    let fill = |name: &&crate::logical::Fill| !is_key(&name.name);
+    let fills = rendering.fills.iter().filter(fill).map(|f| f.name.as_str());
+    let keys = group.keys.iter().map(|key| key.name.as_str());
+    let fills: Vec<&str> = std::iter::once(PARTITION_COLUMN)
+        .chain(fills)
+        .chain(keys)
+        .collect();
+    let order = scala_order::rendered_order(&fills, &selects);
+    let mut values = group.values.clone();
+    values.sort_by_key(|field| order.iter().position(|name| *name == field.name));
+    values
+}
+
+/// The columns that are aggregated, buckets before inputs, each once; the raw values where nothing is.
+fn selected(group_by: &GroupBy, group: &FeatureGroup) -> Vec<Field> {
+    let Some(aggregations) = group_by.aggregations() else {
+        return group.values.clone();
+    };
+    let mut fields: Vec<Field> = Vec::new();
+    for aggregation in aggregations {
+        let buckets = aggregation.buckets.iter().flatten();
+        for name in buckets.chain([&aggregation.input_column]) {
+            let known = fields.iter().any(|field| field.name == *name);
+            let field = group.rendered.field(name).filter(|_| !known);
+            fields.extend(field.map(|field| Field::new(name, field.data_type.clone())));
+        }
+    }
+    fields
+}
+
+/// Tells of columns that cannot be stored, where they are selected.
+fn refuse(columns: &[UnsupportedColumn], group: &FeatureGroup, problems: &mut Problems) {
+    let source = group.sources.first();
+    for column in columns {
+        let named = |name: &&str| {
+            let selects = source.and_then(|source| source.rendering.query.selects.as_ref());
+            selects.is_some_and(|selects| selects.get(name).is_some())
+        };
+        let parts = column.column().split('.').flat_map(|name| {
+            let of = group
+                .parts
+                .iter()
+                .find(|part| part.output_name == name || part.incremental_name == name);
+            of.map(|part| part.input.as_str()).into_iter().chain([name])
+        });
+        let path = source.map_or("", |source| source.path.as_str());
+        let path = match parts.into_iter().find(named) {
+            Some(name) => crate::definition::wire::child(&format!("{path}.selects"), name),
+            None => path.to_owned(),
+        };
+        problems.error(path, column.to_string());
+    }
+}
+
+/// The columns of its table that the streaming source's selects, conditions and time read, in the table's order;
+/// `None` inside where nothing streams.
+fn input(
+    group_by: &GroupBy,
+    group: &FeatureGroup,
+    catalog: &dyn Catalog,
+    problems: &mut Problems,
+) -> Option<Option<Record>> {
+    let streaming = group_by.sources.iter().position(|s| s.topic().is_some());
+    let Some(number) = streaming else {
+        return Some(None);
+    };
+    let source = match root(&group_by.sources[number]) {
+        None => group.sources[number].clone(),
+        Some(left) => left_of_chain(left, catalog, problems)?,
+    };
+    let columns = read_columns(&source);
+    let fields = columns
+        .iter()
+        .map(|index| source.table_schema.fields[*index].clone());
+    let made = Record::of("Input", &Schema::new(fields.collect()));
+    let path = &source.path;
+    let tell = |columns: Vec<UnsupportedColumn>| {
+        for column in columns {
+            problems.report(
+                Diagnostic::error(path, column.to_string())
+                    .detail(format!("it is read from table {}", source.table.table)),
+            );
+        }
+    };
+    made.map_err(tell).ok().map(Some)
+}
+
+/// Where a chained source's stream comes from: the left of its join, and of that one's.
+fn root(source: &Source) -> Option<&Source> {
+    match source {
+        Source::JoinSource(chained) => {
+            let left = &chained.join.left;
+            Some(root(left).unwrap_or(left))
+        }
+        _ => None,
+    }
+}
+
+fn left_of_chain(
+    left: &Source,
+    catalog: &dyn Catalog,
+    problems: &mut Problems,
+) -> Option<RowSource> {
+    let table = match left {
+        Source::Events(events) => &events.table,
+        Source::Entities(entities) => &entities.snapshot_table,
+        Source::JoinSource(_) => return None,
+    };
+    let path = "sources.joinSource.join.left".to_owned();
+    let time = left.query().time_column.as_ref();
+    let request = Request {
+        table,
+        table_path: format!("{path}.table"),
+        query: left.query(),
+        query_path: format!("{path}.query"),
+        fills: vec![fill(TIME_COLUMN, time, format!("{path}.query.timeColumn"))],
+        days: crate::logical::DayRule::Exact,
+    };
+    source::resolve(request, catalog, problems)
+}
+
+/// The table's columns that the query itself reads; all of them where it selects none by name.
+fn read_columns(source: &RowSource) -> Vec<usize> {
+    let width = source.table_schema.fields.len();
+    let Some(selects) = &source.rendering.query.selects else {
+        return (0..width).collect();
+    };
+    let own = |field: &Field| field.name == TIME_COLUMN || selects.get(&field.name).is_some();
+    let values = source.columns.iter();
+    let values = values
+        .filter(|(field, _)| own(field))
+        .map(|(_, value)| value);
+    let made = source
+        .generator
+        .iter()
+        .flat_map(|generator| &generator.inputs);
+    let mut read: Vec<usize> = values
+        .chain(&source.filters)
+        .chain(made)
+        .flat_map(Expr::columns)
+        .filter(|index| *index < width)
+        .collect();
+    read.sort_unstable();
+    read.dedup();
+    read
+}
