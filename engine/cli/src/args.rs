@@ -91,6 +91,12 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Fill the table of a group-by
     GroupByBackfill(JobArgs),
+    /// Write what a key-value store is to hold of a group-by after a day
+    GroupByUpload(JobArgs),
+    /// Load an upload table into the key-value store
+    BulkLoad(JobArgs),
+    /// Store compiled definitions in the key-value store
+    MetadataUpload(JobArgs),
     /// Fill the training table of a join
     Join(JobArgs),
     /// Fill only the left table of a join, for parts that run apart

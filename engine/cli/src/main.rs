@@ -20,6 +20,7 @@ mod page;
 mod progress;
 mod report;
 mod run_mode;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,10 @@ type Variables = BTreeMap<String, String>;
 /// One subcommand.
 fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), Failure> {
     match command {
+        Command::BulkLoad(args) => store::bulk_load(&args, &session(&args, global, added)?),
+        Command::MetadataUpload(args) => {
+            store::metadata_upload(&args, &session(&args, global, added)?)
+        }
         Command::Run(_) => Err(Failure::usage("a run starts no other run")),
         Command::Explain(args) => {
             let config = configuration(global, added)?;
@@ -102,18 +107,18 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
 
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
-    const LATER: [&str; 8] = [
-        "group-by-upload",
+    const LATER: [&str; 5] = [
         "group-by-streaming",
         "staging-query-backfill",
-        "metadata-upload",
-        "bulk-load",
         "fetch",
         "serve",
         "cluster",
     ];
-    const NOW: [&str; 16] = [
+    const NOW: [&str; 19] = [
         "group-by-backfill",
+        "group-by-upload",
+        "bulk-load",
+        "metadata-upload",
         "join",
         "join-left",
         "join-final",
@@ -143,6 +148,14 @@ fn unknown_job(words: &[String]) -> Failure {
     }
 }
 
+/// The run of a command with these options.
+fn session(args: &JobArgs, global: &Global, added: &Variables) -> Result<Session, Failure> {
+    let local = args.options.local_warehouse_location.as_deref();
+    let session = Session::start(configuration(&with_warehouse(global, local), added)?);
+    session.accept(&args.options.ignored(), &args.options.not_yet())?;
+    Ok(session)
+}
+
 /// A job as it was typed.
 struct Asked<'a> {
     kind: Kind,
@@ -160,6 +173,7 @@ impl<'a> Asked<'a> {
         };
         match command {
             Command::GroupByBackfill(args) => plain(Kind::GroupByBackfill, args),
+            Command::GroupByUpload(args) => plain(Kind::GroupByUpload, args),
             Command::Join(args) => plain(Kind::Join, args),
             Command::JoinLeft(args) => plain(Kind::JoinLeft, args),
             Command::JoinFinal(args) => plain(Kind::JoinFinal, args),
@@ -221,10 +235,7 @@ impl<'a> Asked<'a> {
 
     fn run(self, global: &Global, added: &Variables) -> Result<(), Failure> {
         let args = self.args;
-        let local = args.options.local_warehouse_location.as_deref();
-        let config = configuration(&with_warehouse(global, local), added)?;
-        let session = Session::start(config);
-        session.accept(&args.options.ignored(), &args.options.not_yet())?;
+        let session = session(args, global, added)?;
         let definition = session.load(&args.conf_path)?;
         let start = args.options.start_partition_override;
         let end = args.end_date.unwrap_or_else(today);
@@ -396,17 +407,24 @@ impl Session {
         }
     }
 
-    fn run(&self, job: &Job) -> Result<Outcome, Failure> {
-        let warehouse = Warehouse::open(&self.config.warehouse)
-            .map_err(|error| Failure::job(job::Error::Table(error)))?;
-        let context = Context {
-            warehouse: &warehouse,
+    fn warehouse(&self) -> Result<Warehouse, Failure> {
+        let opened = Warehouse::open(&self.config.warehouse);
+        opened.map_err(|error| Failure::job(job::Error::Table(error)))
+    }
+
+    fn context<'a>(&'a self, warehouse: &'a Warehouse) -> Context<'a> {
+        Context {
+            warehouse,
             clock: &self.clock,
             workers: self.config.workers,
             memory_bytes: self.config.memory_bytes,
             watcher: &self.progress,
-        };
-        let outcome = job::run(job, &context);
+        }
+    }
+
+    fn run(&self, job: &Job) -> Result<Outcome, Failure> {
+        let warehouse = self.warehouse()?;
+        let outcome = job::run(job, &self.context(&warehouse));
         self.progress.finish();
         outcome.map_err(Failure::job)
     }

@@ -41,10 +41,17 @@ const fn mode(
 }
 
 /// The modes there are. The words are those of `unskewed --help`, so a new job needs a line here and no more.
-const MODES: [Mode; 12] = [
+const MODES: [Mode; 14] = [
     mode("backfill", Some("group-by-backfill"), Some("join"), None),
     mode("backfill-left", None, Some("join-left"), None),
     mode("backfill-final", None, Some("join-final"), None),
+    mode("upload", Some("group-by-upload"), None, None),
+    mode(
+        "metadata-upload",
+        Some("metadata-upload"),
+        Some("metadata-upload"),
+        None,
+    ),
     mode("label-join", None, Some("label-join"), None),
     mode("analyze", Some("analyze"), Some("analyze"), None),
     mode("stats-summary", None, Some("stats-summary"), None),
@@ -67,11 +74,9 @@ const MODES: [Mode; 12] = [
 ];
 
 /// Modes run.py knows that this version cannot run.
-const LATER_MODES: [&str; 6] = [
-    "upload",
+const LATER_MODES: [&str; 4] = [
     "streaming",
     "local-streaming",
-    "metadata-upload",
     "fetch",
     "model-transform-batch",
 ];

@@ -106,7 +106,7 @@ fn wrong_input_is_refused() {
     for (words, part) in [
         (&["joyn"][..], "did you mean \"join\"?"),
         (
-            &["group-by-upload", "--conf-path", "x"][..],
+            &["group-by-streaming", "--conf-path", "x"][..],
             "is not there yet",
         ),
         (
@@ -127,7 +127,7 @@ fn wrong_input_is_refused() {
             "--workers",
         ),
         (
-            &["run", "--mode", "upload", "--conf", missing][..],
+            &["run", "--mode", "streaming", "--conf", missing][..],
             "is not there yet",
         ),
     ] {

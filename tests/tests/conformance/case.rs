@@ -5,11 +5,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use unskewed_connectors::clock::{Clock, ManualClock};
+use unskewed_connectors::kv::{self, KvStore};
 use unskewed_connectors::table::{Warehouse, WarehouseOptions};
 use unskewed_engine::job::{self, Context, Job, Kind, NoWatcher, Options};
 use unskewed_planner::definition::{Definition, Dialect};
+use unskewed_planner::naming::TableSuffix;
 
 use crate::cells::{Cell, Table, difference, read_table};
+use crate::upload;
+
+/// The time of day.
+const NOW_MILLIS: i64 = 1_709_900_000_000;
 
 /// The tables a run left behind, in a folder that goes with it.
 pub(crate) struct Run {
@@ -56,8 +62,6 @@ fn strings(value: &Value) -> Vec<&str> {
 /// What of a case is passed over.
 #[derive(Default)]
 pub(crate) struct Skipped {
-    /// Steps of these jobs.
-    pub(crate) jobs: Vec<&'static str>,
     /// Cells of these columns; each must differ somewhere.
     pub(crate) columns: Vec<&'static str>,
 }
@@ -78,11 +82,14 @@ pub(crate) fn replay(case: &Path, workers: usize, skipped: &Skipped) -> Run {
         let mut results = results.as_array().unwrap().iter();
         let result = results.find(|result| result["step"] == name);
         match (step["job"].as_str(), step["action"].as_str()) {
-            (Some(job), _) if skipped.jobs.contains(&job) => lay(case, name, result, &schema, &run),
             (Some(job), _) => {
                 let outcome = run_job(case, &warehouse(&run.folder), step, job, workers);
                 let failed = result.is_some_and(|result| result["status"] == "error");
                 match (outcome, failed) {
+                    (Ok(()), false) if job == "group-by-upload" => {
+                        let problem = wrong_upload(case, (name, step), &schema, &run);
+                        run.problems.extend(problem);
+                    }
                     (Ok(()), false) => {
                         let skipped = (&skipped.columns[..], &mut needless);
                         compare(case, name, result.unwrap(), &schema, &mut run, skipped);
@@ -109,11 +116,14 @@ pub(crate) fn replay(case: &Path, workers: usize, skipped: &Skipped) -> Run {
             (None, Some("flush_log" | "log_schema_table")) => {
                 lay(case, name, result, &schema, &run);
             }
+            (None, Some("bulk_load")) => {
+                let definition = upload::load(&case.join(step["conf"].as_str().unwrap()));
+                let done = bulk_load(&definition, &run);
+                run.problems.extend(done.err());
+            }
+            (None, Some("kv_dump")) => run.problems.extend(wrong_store(case, step, &steps, &run)),
             // These leave no table that a job of the case reads.
-            (
-                None,
-                Some("bulk_load" | "stream" | "metadata_upload" | "fetch" | "kv_dump" | "sql"),
-            ) => {}
+            (None, Some("stream" | "metadata_upload" | "fetch" | "sql")) => {}
             (_, action) => run.problems.push(format!("{name}: no rule for {action:?}")),
         }
         if !run.problems.is_empty() {
@@ -170,6 +180,59 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The run's key-value store.
+fn store(run: &Run) -> Arc<dyn KvStore> {
+    let address = format!("embedded:{}", run.folder.path().join("kv").display());
+    kv::open(&address, Arc::new(ManualClock::at_millis(NOW_MILLIS))).unwrap()
+}
+
+fn bulk_load(definition: &Definition, run: &Run) -> Result<(), String> {
+    let clock = ManualClock::at_millis(NOW_MILLIS);
+    let warehouse = Warehouse::open(warehouse(&run.folder).to_str().unwrap()).unwrap();
+    let context = Context {
+        warehouse: &warehouse,
+        clock: &clock,
+        workers: 1,
+        memory_bytes: None,
+        watcher: &NoWatcher,
+    };
+    let loaded = job::bulk_load(definition, store(run).as_ref(), &context);
+    loaded.map(drop).map_err(|error| describe(&error))
+}
+
+/// Holds an upload table against the recorded one.
+fn wrong_upload(
+    case: &Path,
+    (name, step): (&str, &Value),
+    schema: &Value,
+    run: &Run,
+) -> Option<String> {
+    let definition = upload::load(&case.join(step["conf"].as_str().unwrap()));
+    let table = TableSuffix::Upload.table(definition.meta_data()).unwrap();
+    let want = case.join("expected").join(name).join(&table);
+    let got = table_folder(&warehouse(&run.folder), &table);
+    let properties = wrong_properties(&got, &schema[&table]["tblproperties"]);
+    let warehouse = Warehouse::open(warehouse(&run.folder).to_str().unwrap()).unwrap();
+    let difference = upload::difference(&definition, &warehouse, &want, &got);
+    let problem = difference.or_else(|| properties.into_iter().next());
+    problem.map(|problem| format!("{name}: {table}: {problem}"))
+}
+
+/// Holds the store against the dump of the reference's.
+fn wrong_store(case: &Path, step: &Value, steps: &Value, run: &Run) -> Option<String> {
+    let steps = steps.as_array().unwrap().iter();
+    let loaded = steps.filter(|step| step["action"] == "bulk_load");
+    loaded
+        .filter_map(|load| {
+            let definition = upload::load(&case.join(load["conf"].as_str().unwrap()));
+            let table = TableSuffix::Upload.table(definition.meta_data()).unwrap();
+            let table = table_folder(&warehouse(&run.folder), &table);
+            let dump = case.join(step["file"].as_str().unwrap());
+            upload::wrong_store(&dump, &definition, store(run).as_ref(), &table)
+        })
+        .next()
+}
+
 fn run_job(
     case: &Path,
     warehouse: &Path,
@@ -179,6 +242,7 @@ fn run_job(
 ) -> Result<(), String> {
     let kind = match job {
         "group-by-backfill" => Kind::GroupByBackfill,
+        "group-by-upload" => Kind::GroupByUpload,
         "join" => Kind::Join,
         "join-left" => Kind::JoinLeft,
         "join-final" => Kind::JoinFinal,
@@ -196,7 +260,7 @@ fn run_job(
     let definition = definition.map_err(|problems| format!("{problems:?}"))?;
     let options = options(&strings(&step["args"]));
     // The time of day goes into the names of archived tables.
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_millis(1_709_900_000_000));
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_millis(NOW_MILLIS));
     let set = WarehouseOptions {
         clock: Some(Arc::clone(&clock)),
         ..WarehouseOptions::default()

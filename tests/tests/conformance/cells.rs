@@ -119,7 +119,7 @@ fn read_file(root: &Path, file: &Path, table: &mut Table) {
 }
 
 /// The value of an array at a position.
-fn cell(array: &dyn Array, index: usize) -> Cell {
+pub(crate) fn cell(array: &dyn Array, index: usize) -> Cell {
     if array.is_null(index) {
         return Cell::Null;
     }
