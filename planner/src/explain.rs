@@ -114,3 +114,12 @@ fn users(plan: &DataflowPlan, id: NodeId) -> Vec<NodeId> {
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
+
+/// A typed expression as text, columns by these names. For people: it need not parse back.
+pub(crate) fn expression_text(expr: &crate::expr::Expr, names: &[String]) -> String {
+    let column = |index: usize| {
+        let name = names.get(index).cloned();
+        name.unwrap_or_else(|| format!("column {index}"))
+    };
+    expression::text(expr, &column)
+}

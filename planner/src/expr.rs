@@ -7,21 +7,22 @@
 //! kernel's affair. Promises: all problems of an expression at once, each with its place; no input
 //! panics or overflows the stack. Never looks at data; never reads a clock.
 
-mod ast;
-mod bind;
-mod coerce;
+pub(crate) mod ast;
+pub(crate) mod bind;
+pub(crate) mod coerce;
 pub mod functions;
-mod generator;
+pub(crate) mod generator;
 mod ir;
 mod literal;
-mod nearest;
+pub(crate) mod nearest;
 pub mod number_format;
-mod parse;
+pub(crate) mod parse;
 mod parse_type;
-mod primary;
-mod problem;
+pub(crate) mod primary;
+pub(crate) mod problem;
+pub(crate) mod rewrite;
 pub mod temporal;
-mod token;
+pub(crate) mod token;
 
 pub use ast::Ast;
 pub use bind::{Scope, bind, bind_condition, bind_in, bind_select};

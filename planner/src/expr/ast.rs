@@ -1,7 +1,8 @@
 //! An expression as it was written, names not yet resolved.
 
-use super::ir::Literal;
+use super::ir::{Expr, Literal};
 use super::problem::Span;
+use crate::query::ast::Clause;
 use crate::schema::DataType;
 
 /// A parsed expression: its text and its tree.
@@ -62,6 +63,13 @@ pub(crate) enum NodeKind {
         input: Box<Node>,
         index: Box<Node>,
     },
+    /// What only a statement may hold: aggregates with their clauses, windows, subqueries.
+    Clause(Box<Clause>),
+    /// Typed already, with the name that a struct field made of it gets.
+    Bound {
+        expr: Box<Expr>,
+        name: Option<String>,
+    },
 }
 
 impl Node {
@@ -84,9 +92,10 @@ impl Node {
 }
 
 impl NodeKind {
-    fn each_child(&self, mut visit: impl FnMut(&Node)) {
+    pub(crate) fn each_child(&self, mut visit: impl FnMut(&Node)) {
         match self {
-            Self::Name(_) | Self::Star(_) | Self::Literal(..) => {}
+            Self::Name(_) | Self::Star(_) | Self::Literal(..) | Self::Bound { .. } => {}
+            Self::Clause(clause) => clause.each_child(visit),
             Self::Call { arguments, .. } => arguments.iter().for_each(visit),
             Self::Cast { input, .. } | Self::Field { input, .. } => visit(input),
             Self::Lambda { body, .. } => visit(body),

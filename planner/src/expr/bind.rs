@@ -60,6 +60,27 @@ pub fn bind_condition(ast: &Ast, scope: &Scope<'_>) -> Result<Expr, ExprError> {
     ))
 }
 
+/// Types a tree in which every name is typed already.
+pub(crate) fn bind_named(node: &Node) -> Result<Expr, Vec<Problem>> {
+    let scope = Scope::default();
+    let mut binder = Binder::new(&scope);
+    match binder.bind(node) {
+        Some(expr) if binder.problems.is_empty() => Ok(expr),
+        _ => Err(binder.problems),
+    }
+}
+
+/// Types a generator in which every name is typed already; `None` if it is none.
+pub(crate) fn bind_generator(node: &Node) -> Option<Result<super::ir::Generator, Vec<Problem>>> {
+    let scope = Scope::default();
+    let mut binder = Binder::new(&scope);
+    let bound = super::generator::bind(&mut binder, node)?;
+    Some(match bound {
+        Some(generator) if binder.problems.is_empty() => Ok(generator),
+        _ => Err(binder.problems),
+    })
+}
+
 fn finish<T>(ast: &Ast, binder: Binder<'_>, bound: Option<T>) -> Result<T, ExprError> {
     match bound {
         Some(bound) if binder.problems.is_empty() => Ok(bound),
@@ -143,6 +164,8 @@ impl<'a> Binder<'a> {
                 let item = item(input?, index?, node.span);
                 self.noted(item)
             }
+            NodeKind::Clause(clause) => self.problem(node.span, clause.out_of_place()),
+            NodeKind::Bound { expr, .. } => Some((**expr).clone()),
         }
     }
 

@@ -172,6 +172,12 @@ impl Expr {
         found.into_iter().collect()
     }
 
+    /// This expression with its columns at other positions.
+    #[must_use]
+    pub fn with_columns(&self, position: &dyn Fn(usize) -> usize) -> Self {
+        super::rewrite::moved(self, position)
+    }
+
     /// Calls `visit` on this expression and everything below it.
     pub fn visit(&self, visit: &mut dyn FnMut(&Expr)) {
         visit(self);

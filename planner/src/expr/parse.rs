@@ -7,6 +7,7 @@ use super::ast::{Ast, Node, NodeKind};
 use super::ir::Literal;
 use super::problem::{ExprError, Problem, Span};
 use super::token::{Token, TokenKind, tokenize};
+use crate::query::ast::SubqueryUse;
 use crate::schema::DataType;
 
 /// The deepest tree that is taken.
@@ -31,6 +32,8 @@ pub(crate) struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// Whether subqueries and the clauses of aggregates may stand in expressions.
+    pub(crate) statement: bool,
 }
 
 /// Binary operators of a value, loosest first; all associate to the left.
@@ -62,6 +65,15 @@ impl<'a> Parser<'a> {
             tokens: tokenize(text)?,
             at: 0,
             depth: 0,
+            statement: false,
+        })
+    }
+
+    /// A parser of whole statements.
+    pub(crate) fn of_statement(text: &'a str) -> Parsed<Self> {
+        Ok(Self {
+            statement: true,
+            ..Self::new(text)?
         })
     }
 
@@ -188,12 +200,21 @@ impl<'a> Parser<'a> {
 
     /// Runs `inner` one level deeper.
     pub(crate) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= MAX_DEPTH {
+        self.deeper_by(1, inner)
+    }
+
+    /// Runs `inner` so many levels deeper.
+    pub(crate) fn deeper_by<T>(
+        &mut self,
+        levels: usize,
+        inner: impl FnOnce(&mut Self) -> Parsed<T>,
+    ) -> Parsed<T> {
+        if self.depth + levels > MAX_DEPTH {
             return self.fail("expression is nested too deeply");
         }
-        self.depth += 1;
+        self.depth += levels;
         let result = inner(self);
-        self.depth -= 1;
+        self.depth -= levels;
         result
     }
 
@@ -350,8 +371,13 @@ impl<'a> Parser<'a> {
         } else if self.accept_word("in") {
             let mut arguments = vec![value];
             self.expect("(")?;
-            if self.is_word("select") || self.is_word("with") {
-                return self.fail("subqueries are for staging queries: expected a list of values");
+            if self.starts_query(0) {
+                let needle = Box::new(arguments.remove(0));
+                let found = self.subquery(SubqueryUse::In(needle), start)?;
+                return match negated {
+                    true => self.call("not", vec![found], start),
+                    false => Ok(found),
+                };
             }
             arguments.extend(self.list(Self::expression)?);
             self.call("in", arguments, start)?

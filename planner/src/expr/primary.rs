@@ -5,6 +5,7 @@ use super::ir::Literal;
 use super::parse::{Parsed, Parser};
 use super::problem::{Problem, Span};
 use super::token::TokenKind;
+use crate::query::ast::SubqueryUse;
 use crate::schema::DataType;
 
 /// Functions that may be written without brackets.
@@ -69,8 +70,8 @@ impl Parser<'_> {
     }
 
     fn bracketed(&mut self, start: Span) -> Parsed<Node> {
-        if self.is_word("select") || self.is_word("with") {
-            return self.fail("subqueries are for staging queries: expected an expression");
+        if self.starts_query(0) {
+            return self.subquery(SubqueryUse::Scalar, start);
         }
         if let Some(lambda) = self.lambda_parameters(start)? {
             return Ok(lambda);
@@ -181,8 +182,10 @@ impl Parser<'_> {
                 self.advance();
                 self.interval(start)
             }
-            "exists" if opens && (self.is_word_at(2, "select") || self.is_word_at(2, "with")) => {
-                self.fail("subqueries are for staging queries")
+            "exists" if opens && self.starts_query(2) => {
+                self.advance();
+                self.advance();
+                self.subquery(SubqueryUse::Exists, start)
             }
             bare if BARE_FUNCTIONS.contains(&bare) && !opens && !self.is_symbol_at(1, ".") => {
                 self.advance();
@@ -209,10 +212,17 @@ impl Parser<'_> {
         }
         self.advance();
         let name = parts.join(".").to_lowercase();
-        if self.is_word("distinct") && !self.is_symbol_at(1, ",") && !self.is_symbol_at(1, ")") {
+        let distinct = self.is_word("distinct") || self.statement && self.is_word("all");
+        let distinct = distinct && !self.is_symbol_at(1, ",") && !self.is_symbol_at(1, ")");
+        if distinct && !self.statement {
             return self.fail("DISTINCT belongs to aggregate functions, which are not expressions");
         }
+        let distinct = distinct
+            && matches!(self.advance(), TokenKind::Word(w) if !w.eq_ignore_ascii_case("all"));
         let arguments = self.list(Self::expression)?;
+        if self.statement {
+            return self.clauses(name, arguments, distinct, start);
+        }
         if self.is_word("over") && self.is_symbol_at(1, "(") {
             return self.fail("window functions are for staging queries");
         }
@@ -383,7 +393,10 @@ impl Parser<'_> {
 pub(crate) fn field_name(node: &Node, index: usize) -> String {
     match &node.kind {
         NodeKind::Name(parts) => parts.last().cloned().unwrap_or_default(),
-        NodeKind::Field { name, .. } => name.clone(),
+        NodeKind::Field { name, .. }
+        | NodeKind::Bound {
+            name: Some(name), ..
+        } => name.clone(),
         _ => format!("col{}", index + 1),
     }
 }
