@@ -58,6 +58,12 @@ pub enum EngineError {
         /// Why.
         message: String,
     },
+    /// A staging query could not be run.
+    #[error("the query failed: {message}")]
+    Query {
+        /// Why.
+        message: String,
+    },
     /// A worker stopped on a broken assumption.
     #[error("a worker stopped: {message}")]
     Worker {

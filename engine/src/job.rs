@@ -22,6 +22,8 @@ mod measure;
 mod metadata_export;
 mod metadata_upload;
 mod rows;
+#[cfg(feature = "sql")]
+mod staging_query;
 mod statistics;
 mod step;
 mod stored;
@@ -35,6 +37,8 @@ pub use explain::plan;
 pub use measure::MeasureOptions;
 pub use metadata_export::{Entity, Exported, export_definition, export_embedded, write_exported};
 pub use metadata_upload::{MetadataFile, metadata_upload};
+#[cfg(feature = "sql")]
+pub use staging_query::explain as explain_query;
 
 use unskewed_connectors::clock::Clock;
 use unskewed_connectors::table::Warehouse;
@@ -58,6 +62,8 @@ pub enum Kind {
     JoinFinal,
     /// Join what is known some days later to left rows, and to the training rows.
     LabelJoin,
+    /// Fill the table of a staging query.
+    StagingQueryBackfill,
     /// Look at what a definition reads and gives.
     Analyze,
     /// Measure the output of a join, day by day.
@@ -84,6 +90,7 @@ impl Kind {
             Self::JoinLeft => "join-left",
             Self::JoinFinal => "join-final",
             Self::LabelJoin => "label-join",
+            Self::StagingQueryBackfill => "staging-query-backfill",
             Self::Analyze => "analyze",
             Self::StatsSummary => "stats-summary",
             Self::LogSummary => "log-summary",
@@ -259,6 +266,15 @@ pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
         }
         (Kind::GroupByUpload, Definition::GroupBy(group_by)) => upload::run(job, group_by, context),
         (Kind::GroupByBackfill | Kind::GroupByUpload, _) => wrong("group-by"),
+        #[cfg(feature = "sql")]
+        (Kind::StagingQueryBackfill, Definition::StagingQuery(query)) => {
+            staging_query::run(job, query, context)
+        }
+        #[cfg(not(feature = "sql"))]
+        (Kind::StagingQueryBackfill, Definition::StagingQuery(_)) => Err(Error::NotYet {
+            what: "staging-query-backfill in a build without the feature sql".into(),
+        }),
+        (Kind::StagingQueryBackfill, _) => wrong("staging query"),
         (Kind::Analyze, _) => analyze::run(job, context),
         (Kind::StatsSummary | Kind::LogSummary, Definition::Join(join)) => {
             statistics::run(job, join, context)

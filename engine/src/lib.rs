@@ -9,6 +9,8 @@
 //! open, and never reads a clock.
 
 pub mod arrange;
+#[cfg(feature = "sql")]
+mod bridge;
 mod columns;
 pub mod error;
 pub mod exchange;
@@ -21,6 +23,8 @@ pub mod partitions;
 mod render;
 pub mod rle;
 pub mod run;
+#[cfg(feature = "sql")]
+pub mod sql;
 pub mod stages;
 #[cfg(test)]
 mod testing;

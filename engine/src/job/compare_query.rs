@@ -4,7 +4,7 @@
 //! of one with days the days compared are read.
 
 use unskewed_connectors::table::Table;
-use unskewed_planner::definition::{DataModel, Definition, Join};
+use unskewed_planner::definition::{DataModel, Definition, Join, StagingQuery};
 use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::lower::{ComparedTable, ComparisonRun, comparison};
 use unskewed_planner::naming::{PARTITION_COLUMN, TIME_COLUMN, clean, clean_name, output_table};
@@ -13,6 +13,8 @@ use unskewed_planner::time::PartitionRange;
 
 use super::compare::{Totals, compared_columns, row_keys};
 use super::error::{Error, Result};
+#[cfg(feature = "sql")]
+use super::staging_query;
 use super::statistics::no_namespace;
 use super::{Context, Event, Job, Outcome, inputs, step, tables};
 
@@ -82,16 +84,65 @@ pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outco
             }
             .run(context)
         }
-        (None, Some(Definition::StagingQuery(_))) => Err(Error::NotYet {
-            what: "comparing with what a staging query gives (--query-table compares with a table)"
-                .into(),
-        }),
+        (None, Some(Definition::StagingQuery(query))) => {
+            let compared = (job, join, query, days);
+            with_answer(compared, context)
+        }
         _ => {
             let problem =
                 "--query-conf or --query-table is missing: what the join is compared with";
             Err(Error::Definition(vec![Diagnostic::error("", problem)]))
         }
     }
+}
+
+/// The answer of the query is computed once, into a table that goes when the comparison is done.
+#[cfg(feature = "sql")]
+fn with_answer(
+    (job, join, query, days): (&Job, &Join, &StagingQuery, PartitionRange),
+    context: &Context<'_>,
+) -> Result<Outcome> {
+    let other = clean_name(&query.meta_data);
+    let names = Tables::of(join, &other)?;
+    let namespace = join
+        .meta_data
+        .output_namespace
+        .as_deref()
+        .unwrap_or_default();
+    let answer = format!(
+        "{namespace}.compare_answer_{}_{other}",
+        clean_name(&join.meta_data)
+    );
+    let locked = [names.rows.clone(), names.metrics.clone(), answer.clone()];
+    let _locks = tables::lock(context.warehouse, &locked)?;
+    let (schema, rows_in) = staging_query::answer(query, days, &answer, context)?;
+    let right = ComparedTable {
+        table: &answer,
+        schema: &schema,
+        days: None,
+    };
+    let compared = Compared {
+        job,
+        join,
+        names: &names,
+        days,
+        right,
+    };
+    let outcome = compared.run(context);
+    context.warehouse.table(&answer)?.drop_table()?;
+    let mut outcome = outcome?;
+    outcome.rows_in += rows_in;
+    Ok(outcome)
+}
+
+/// Without SQL there is no answer to compare with.
+#[cfg(not(feature = "sql"))]
+fn with_answer(
+    _: (&Job, &Join, &StagingQuery, PartitionRange),
+    _: &Context<'_>,
+) -> Result<Outcome> {
+    let what = "comparing with what a staging query gives, in a build without SQL".into();
+    Err(Error::NotYet { what })
 }
 
 struct Compared<'a> {

@@ -68,6 +68,11 @@ pub enum Error {
     NoServingInfo { table: String },
     #[error("definition {definition} names no team")]
     NoTeam { definition: String },
+    #[error("{table}: {} ranges of days failed:\n{}", .failures.len(), .failures.join("\n"))]
+    Ranges {
+        table: String,
+        failures: Vec<String>,
+    },
     #[error(transparent)]
     Table(#[from] TableError),
     #[error(transparent)]
@@ -97,6 +102,9 @@ impl Error {
             ),
             Self::TooManyBadRows { .. } => {
                 Some("look at the rows named, or allow more with --max-bad-rows")
+            }
+            Self::Ranges { .. } => {
+                Some("the days that did not fail are written; run the job again")
             }
             Self::NoStart { .. } => Some(
                 "give --start-partition-override, or check that the source table has partitions",

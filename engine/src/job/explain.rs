@@ -39,7 +39,7 @@ pub fn plan(
                 Resolved::Join(catalog.checked(resolve_join(join, &catalog))?.value)
             }
             Definition::StagingQuery(_) => {
-                let what = "explain of a staging query".into();
+                let what = "a staging query beside other definitions in one plan".into();
                 return Err(Error::NotYet { what });
             }
         });

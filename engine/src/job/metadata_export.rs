@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use serde_json::{Map, Value, json};
 use unskewed_planner::aggregation::AggregatePart;
-use unskewed_planner::definition::{Definition, Dialect, GroupBy, Join};
+use unskewed_planner::definition::{Definition, Dialect, GroupBy, Join, StagingQuery};
 use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::logical::FeatureJoin;
 use unskewed_planner::naming::PARTITION_COLUMN;
@@ -162,9 +162,7 @@ fn features(definition: &Definition, context: &Context<'_>) -> Result<Vec<Value>
             let resolved = catalog.checked(resolve_join(join, &catalog))?;
             Ok(of_join(join, &resolved.value))
         }
-        Definition::StagingQuery(_) => Err(Error::NotYet {
-            what: "the schema of a staging query".into(),
-        }),
+        Definition::StagingQuery(query) => of_staging_query(query, context),
     }
 }
 
@@ -245,6 +243,29 @@ fn plain(field: &Field, derived: bool) -> Feature<'_> {
         input: Some(field.name.clone()),
         group_by: None,
     }
+}
+
+/// The columns of what a query gives.
+#[cfg(feature = "sql")]
+fn of_staging_query(query: &StagingQuery, context: &Context<'_>) -> Result<Vec<Value>> {
+    let columns = super::staging_query::columns(query, context)?;
+    let feature = |field: &Field| {
+        Feature {
+            name: field.name.clone(),
+            data_type: Some(&field.data_type),
+            operation: Some("StagingQuery".into()),
+            ..Feature::default()
+        }
+        .to_json()
+    };
+    Ok(columns.iter().map(feature).collect())
+}
+
+/// Without SQL nothing is known of a query's columns.
+#[cfg(not(feature = "sql"))]
+fn of_staging_query(_: &StagingQuery, _: &Context<'_>) -> Result<Vec<Value>> {
+    let what = "the columns of a staging query, in a build without SQL".into();
+    Err(Error::NotYet { what })
 }
 
 fn of_join(join: &Join, feature: &FeatureJoin) -> Vec<Value> {

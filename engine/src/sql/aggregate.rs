@@ -1,0 +1,226 @@
+//! Aggregates with Spark's answers: states of many groups side by side.
+//!
+//! An aggregate is a [`Fold`]: how a state takes a row and what it comes to. [`Folded`] makes of it what groups and
+//! windows need. Promises: a state sees its rows in the order of the input, and sums are folded in that order.
+//!
+//! **Adding an aggregate** is a fold here and its line in [`states`]; its name and types are the planner's.
+
+mod approximate;
+mod number;
+mod percentile;
+mod statistic;
+mod values;
+
+use std::ops::Range;
+
+use arrow_array::ArrayRef;
+use unskewed_planner::query::tree::{Aggregate, AggregateFunction};
+use unskewed_planner::schema::DataType;
+
+use super::step::Stepped;
+
+/// The states of an aggregate, one for each group.
+pub(super) trait States: Send {
+    /// As many groups as this; new ones are empty.
+    fn resize(&mut self, groups: usize);
+
+    /// Adds rows, each to its group.
+    fn update(&mut self, columns: &[ArrayRef], groups: &[u32]) -> Stepped<()>;
+
+    /// One group for each range of rows.
+    fn frames(&mut self, columns: &[ArrayRef], frames: &[Range<usize>]) -> Stepped<()>;
+
+    /// The values of all groups, which are forgotten.
+    fn finish(&mut self) -> Stepped<ArrayRef>;
+
+    /// Memory held, about.
+    fn bytes(&self) -> usize;
+}
+
+/// How an aggregate folds rows.
+pub(super) trait Fold: Send {
+    /// What is known of a group.
+    type State: Clone + Default + Send;
+    /// The arguments, ready to be read row by row.
+    type Input;
+
+    /// Makes the arguments ready.
+    fn read(&mut self, columns: &[ArrayRef]) -> Stepped<Self::Input>;
+
+    /// Takes one row.
+    fn add(&self, state: &mut Self::State, input: &Self::Input, row: usize);
+
+    /// What the states come to.
+    fn finish(&self, states: Vec<Self::State>) -> Stepped<ArrayRef>;
+
+    /// Memory that a state holds beside itself.
+    fn held(&self, _state: &Self::State) -> usize {
+        0
+    }
+}
+
+/// The states of a fold.
+struct Folded<F: Fold> {
+    fold: F,
+    states: Vec<F::State>,
+    held: usize,
+    counts_held: bool,
+}
+
+impl<F: Fold> Folded<F> {
+    fn plain(fold: F) -> Self {
+        Self {
+            fold,
+            states: Vec::new(),
+            held: 0,
+            counts_held: false,
+        }
+    }
+
+    fn growing(fold: F) -> Self {
+        Self {
+            counts_held: true,
+            ..Self::plain(fold)
+        }
+    }
+}
+
+impl<F: Fold> States for Folded<F> {
+    fn resize(&mut self, groups: usize) {
+        self.states.resize(groups, F::State::default());
+    }
+
+    fn update(&mut self, columns: &[ArrayRef], groups: &[u32]) -> Stepped<()> {
+        let input = self.fold.read(columns)?;
+        for (row, group) in groups.iter().enumerate() {
+            let state = &mut self.states[*group as usize];
+            let before = if self.counts_held {
+                self.fold.held(state)
+            } else {
+                0
+            };
+            self.fold.add(state, &input, row);
+            if self.counts_held {
+                self.held = (self.held + self.fold.held(state)).saturating_sub(before);
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame that begins where the one before began goes on from its state; any other begins anew, so that no value
+    /// is ever taken out of a sum.
+    fn frames(&mut self, columns: &[ArrayRef], frames: &[Range<usize>]) -> Stepped<()> {
+        let input = self.fold.read(columns)?;
+        self.states.clear();
+        self.states.reserve(frames.len());
+        let mut last: Option<&Range<usize>> = None;
+        for frame in frames {
+            let grown = last.filter(|l| l.start == frame.start && l.end <= frame.end);
+            let (mut state, from) = match (grown, self.states.last()) {
+                (Some(last), Some(state)) => (state.clone(), last.end),
+                _ => (F::State::default(), frame.start),
+            };
+            for row in from..frame.end {
+                self.fold.add(&mut state, &input, row);
+            }
+            self.states.push(state);
+            last = Some(frame);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Stepped<ArrayRef> {
+        self.held = 0;
+        self.fold.finish(std::mem::take(&mut self.states))
+    }
+
+    fn bytes(&self) -> usize {
+        self.states.capacity() * size_of::<F::State>() + self.held
+    }
+}
+
+/// The states of an aggregate, empty.
+#[expect(clippy::too_many_lines, reason = "one arm for each function")]
+pub(super) fn states(aggregate: &Aggregate) -> Stepped<Box<dyn States>> {
+    use AggregateFunction as F;
+    let argument = aggregate.arguments.first().map(|a| &a.data_type);
+    let argument = argument.cloned().unwrap_or(DataType::Null);
+    let result = &aggregate.data_type;
+    Ok(match &aggregate.function {
+        F::Count => Box::new(Folded::plain(number::Count)),
+        F::Sum => match (&argument, result) {
+            (_, DataType::Decimal(precision, scale)) => {
+                Box::new(Folded::plain(number::SumDecimal {
+                    precision: *precision,
+                    scale: *scale,
+                }))
+            }
+            (_, DataType::Long) => Box::new(Folded::plain(number::SumLong)),
+            _ => Box::new(Folded::plain(number::SumDouble)),
+        },
+        F::Average => match (&argument, result) {
+            (DataType::Decimal(_, from), DataType::Decimal(precision, scale)) => {
+                Box::new(Folded::plain(number::AverageDecimal {
+                    from: *from,
+                    precision: *precision,
+                    scale: *scale,
+                }))
+            }
+            _ => Box::new(Folded::plain(number::AverageDouble)),
+        },
+        F::BoolAnd => Box::new(Folded::plain(number::Bool { and: true })),
+        F::BoolOr => Box::new(Folded::plain(number::Bool { and: false })),
+        F::BitAnd | F::BitOr | F::BitXor => Box::new(Folded::plain(number::Bits {
+            function: aggregate.function.clone(),
+            to: result.clone(),
+        })),
+        F::Min | F::Max => Box::new(Folded::growing(values::Extreme::new(
+            &argument,
+            aggregate.function == F::Max,
+        )?)),
+        F::MinBy | F::MaxBy => Box::new(Folded::growing(values::ExtremeBy::new(
+            &argument,
+            &aggregate.arguments[1].data_type,
+            aggregate.function == F::MaxBy,
+        )?)),
+        F::First { ignore_nulls } => Box::new(Folded::growing(values::End::new(
+            &argument,
+            true,
+            *ignore_nulls,
+        )?)),
+        F::Last { ignore_nulls } => Box::new(Folded::growing(values::End::new(
+            &argument,
+            false,
+            *ignore_nulls,
+        )?)),
+        F::CollectList => Box::new(Folded::growing(values::Collect::new(&argument, false)?)),
+        F::CollectSet => Box::new(Folded::growing(values::Collect::new(&argument, true)?)),
+        F::Mode => Box::new(Folded::growing(values::Mode::new(&argument)?)),
+        F::Moment(moment) => Box::new(Folded::plain(statistic::Moments(*moment))),
+        F::Pair(pair) => Box::new(Folded::plain(statistic::Pairs(*pair))),
+        F::Percentile {
+            fractions,
+            array,
+            discrete,
+            descending,
+        } => Box::new(Folded::growing(percentile::Percentile {
+            fractions: fractions.clone(),
+            array: *array,
+            discrete: *discrete,
+            descending: *descending,
+        })),
+        F::ApproximatePercentile {
+            fractions,
+            array,
+            accuracy,
+        } => Box::new(Folded::growing(percentile::Approximate {
+            fractions: fractions.clone(),
+            array: *array,
+            accuracy: *accuracy,
+            from: argument,
+        })),
+        F::ApproximateCountDistinct { relative_error } => Box::new(Folded::growing(
+            approximate::CountDistinct::new(*relative_error),
+        )),
+    })
+}
