@@ -105,6 +105,8 @@ pub(crate) enum Command {
     JoinFinal(JobArgs),
     /// Join labels to left rows as of a day, and to the training rows
     LabelJoin(JobArgs),
+    /// Fill the table of a staging query
+    StagingQueryBackfill(JobArgs),
     /// The modes and options of run.py, mapped to the jobs above; further options go to the job
     #[command(disable_version_flag = true)]
     Run(Box<RunArgs>),

@@ -2,7 +2,7 @@
 
 use unskewed_connectors::table::Warehouse;
 use unskewed_engine::job;
-use unskewed_planner::definition::Definition;
+use unskewed_planner::definition::{Definition, StagingQuery};
 use unskewed_planner::explain;
 use unskewed_planner::time::Partition;
 
@@ -18,6 +18,9 @@ pub(crate) fn explain(
     today: Partition,
 ) -> Result<(), Failure> {
     let open = Warehouse::open(&config.warehouse).map_err(job::Error::Table);
+    if let [Definition::StagingQuery(query)] = definitions {
+        return explain_query(args, query, open, today);
+    }
     let plan = open.and_then(|warehouse| {
         let end = args.end_date.unwrap_or(today);
         let start = args.start_partition_override;
@@ -35,5 +38,22 @@ pub(crate) fn explain(
         PlanFormat::Dot => print!("{}", explain::dot(&plan)),
         PlanFormat::Json => println!("{:#}", explain::json(&plan)),
     }
+    Ok(())
+}
+
+/// Prints the tree of a staging query, with its macros as in a run over all days.
+fn explain_query(
+    args: &ExplainArgs,
+    query: &StagingQuery,
+    warehouse: Result<Warehouse, job::Error>,
+    today: Partition,
+) -> Result<(), Failure> {
+    if args.format != PlanFormat::Text {
+        return Err(Failure::usage("the plan of a staging query is text only"));
+    }
+    let end = args.end_date.unwrap_or(today);
+    let start = args.start_partition_override;
+    let tree = warehouse.and_then(|warehouse| job::explain_query(query, start, end, &warehouse));
+    print!("{}", tree.map_err(Failure::job)?);
     Ok(())
 }

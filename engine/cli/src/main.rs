@@ -107,14 +107,8 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
 
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
-    const LATER: [&str; 5] = [
-        "group-by-streaming",
-        "staging-query-backfill",
-        "fetch",
-        "serve",
-        "cluster",
-    ];
-    const NOW: [&str; 19] = [
+    const LATER: [&str; 4] = ["group-by-streaming", "fetch", "serve", "cluster"];
+    const NOW: [&str; 20] = [
         "group-by-backfill",
         "group-by-upload",
         "bulk-load",
@@ -131,6 +125,7 @@ fn unknown_job(words: &[String]) -> Failure {
         "consistency-metrics-compute",
         "metadata-export",
         "compare-join-query",
+        "staging-query-backfill",
         "info",
         "run",
         "explain",
@@ -178,6 +173,7 @@ impl<'a> Asked<'a> {
             Command::JoinLeft(args) => plain(Kind::JoinLeft, args),
             Command::JoinFinal(args) => plain(Kind::JoinFinal, args),
             Command::LabelJoin(args) => plain(Kind::LabelJoin, args),
+            Command::StagingQueryBackfill(args) => plain(Kind::StagingQueryBackfill, args),
             Command::Analyze(args) => {
                 measuring(Kind::Analyze, &args.job, args.options(), &args.shown)
             }

@@ -42,7 +42,12 @@ const fn mode(
 
 /// The modes there are. The words are those of `unskewed --help`, so a new job needs a line here and no more.
 const MODES: [Mode; 14] = [
-    mode("backfill", Some("group-by-backfill"), Some("join"), None),
+    mode(
+        "backfill",
+        Some("group-by-backfill"),
+        Some("join"),
+        Some("staging-query-backfill"),
+    ),
     mode("backfill-left", None, Some("join-left"), None),
     mode("backfill-final", None, Some("join-final"), None),
     mode("upload", Some("group-by-upload"), None, None),

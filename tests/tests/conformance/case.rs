@@ -247,7 +247,9 @@ fn run_job(
         "join-left" => Kind::JoinLeft,
         "join-final" => Kind::JoinFinal,
         "label-join" => Kind::LabelJoin,
+        "staging-query-backfill" => Kind::StagingQueryBackfill,
         "analyze" => Kind::Analyze,
+        "compare-join-query" => Kind::CompareJoinQuery,
         "stats-summary" => Kind::StatsSummary,
         "log-summary" => Kind::LogSummary,
         "log-flattener" => Kind::LogFlattener,
@@ -258,7 +260,7 @@ fn run_job(
     let text = std::fs::read_to_string(path).unwrap();
     let definition = Definition::load(&text, Dialect::Airbnb);
     let definition = definition.map_err(|problems| format!("{problems:?}"))?;
-    let options = options(&strings(&step["args"]));
+    let options = options(case, &strings(&step["args"]));
     // The time of day goes into the names of archived tables.
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_millis(NOW_MILLIS));
     let set = WarehouseOptions {
@@ -299,7 +301,7 @@ fn describe(error: &job::Error) -> String {
     text
 }
 
-fn options(words: &[&str]) -> Options {
+fn options(case: &Path, words: &[&str]) -> Options {
     let mut options = Options::until("1970-01-01".parse().unwrap());
     let mut words = words.iter().copied().peekable();
     while let Some(word) = words.next() {
@@ -314,6 +316,14 @@ fn options(words: &[&str]) -> Options {
             "--sample" => options.measure.sample = words.next().unwrap().parse().unwrap(),
             "--log-table" => options.measure.log_table = words.next().map(str::to_owned),
             "--schema-table" => options.measure.schema_table = words.next().map(str::to_owned),
+            "--query-conf" => {
+                let path = words
+                    .next()
+                    .unwrap()
+                    .replace("$CASE", case.to_str().unwrap());
+                let text = std::fs::read_to_string(path).unwrap();
+                options.measure.query = Definition::load(&text, Dialect::Airbnb).ok();
+            }
             "--export-schema" => options.measure.export_schema = true,
             "--skip-table-permission-check" => {}
             "--selected-join-parts" => {

@@ -114,6 +114,7 @@ macro_rules! cases {
 
 cases! {
     analyzer_schema
+    compare_join_query
     fetch_log_flatten_consistency
     gb_cumulative
     gb_days_absent
@@ -177,4 +178,6 @@ cases! {
     upload_snapshot_events
     upload_temporal_approx
     upload_temporal_events
+    sq_macros
+    sq_sql_functions
 }
