@@ -548,7 +548,8 @@ fn item(input: Expr, index: Expr, span: Span) -> Result<Expr, Problem> {
                 );
                 return Err(Problem::new(span, message));
             }
-            let index = index.cast(&DataType::Long);
+            // The low bits of a long count.
+            let index = index.cast(&DataType::Int).cast(&DataType::Long);
             Ok(Expr::call("array item", vec![input, index], *element))
         }
         DataType::Map(key, value) => {

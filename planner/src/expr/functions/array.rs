@@ -78,6 +78,7 @@ fn same_array(mut call: Call<'_, '_>) -> Typed {
 fn get(mut call: Call<'_, '_>) -> Typed {
     let element = call.element(0)?;
     call.take(1, &Takes::Integral)?;
+    call.cast(1, &DataType::Int);
     call.cast(1, &DataType::Long);
     call.function = "array item";
     call.returns(element)

@@ -365,6 +365,7 @@ fn timestamp_of_integer(mut call: Call<'_, '_>) -> Typed {
 
 /// Two arguments: from UTC.
 fn convert_timezone(mut call: Call<'_, '_>) -> Typed {
+    call.take(0, &string())?;
     if call.len() == 2 {
         let utc = Expr::literal(Literal::String("UTC".into()), DataType::String);
         let moment = call.arguments.pop().expect("two arguments");
@@ -374,9 +375,8 @@ fn convert_timezone(mut call: Call<'_, '_>) -> Typed {
         };
         call.arguments.push(moment.cast(&to));
     }
-    call.cast(0, &DataType::String);
-    call.cast(1, &DataType::String);
     if call.nodes.len() == 3 {
+        call.take(1, &string())?;
         call.take(2, &Takes::Type(DataType::TimestampNtz))?;
     }
     call.returns(DataType::TimestampNtz)

@@ -116,6 +116,9 @@ fn subtract(left: Expr, right: Expr) -> Option<Expr> {
         let returns = DataType::DayTimeInterval(Day, Day);
         return Some(Expr::call("date minus date", vec![left, right], returns));
     }
+    if left.data_type != DataType::Date {
+        return None;
+    }
     days("date minus days", left, right)
 }
 

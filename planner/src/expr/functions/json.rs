@@ -1,6 +1,6 @@
 //! JSON and CSV.
 
-use super::{Call, Function, Typed, only_string, string};
+use super::{Call, Function, Typed, only_string};
 use crate::expr::ir::{Expr, ExprKind};
 use crate::expr::parse_type::parse_schema;
 use crate::schema::DataType;
@@ -88,7 +88,11 @@ fn to_json(mut call: Call<'_, '_>) -> Typed {
 }
 
 fn schema_of(mut call: Call<'_, '_>) -> Typed {
-    call.take(0, &string())?;
+    if *call.data_type(0) == DataType::Null {
+        let message = format!("the argument of {} must not be null", call.name);
+        return call.fail(message);
+    }
+    call.take(0, &only_string())?;
     if !is_constant(&call.arguments[0]) {
         let message = format!("the argument of {} must be constant", call.name);
         return call.fail(message);

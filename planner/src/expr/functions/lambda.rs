@@ -34,7 +34,7 @@ pub(super) fn functions() -> Vec<Function> {
             let (key, value) = call.entry(0)?;
             arity(&call, 1, 2)?;
             let body = call.lambda(1, &[key, value.clone()])?;
-            call.returns(DataType::map(body, value))
+            super::map::map_of(call, body, value)
         }),
         Function::custom(&["transform_values"], 2..=2, |mut call| {
             let (key, value) = call.entry(0)?;
@@ -130,6 +130,9 @@ fn array_sort(mut call: Call<'_, '_>) -> Typed {
     if call.len() == 1 {
         call.orderable(&element)?;
         return call.returns(DataType::array(element));
+    }
+    if !call.is_lambda(1) {
+        return call.fail("array_sort compares by a lambda of two parameters");
     }
     arity(&call, 1, 2)?;
     match call.lambda(1, &[element.clone(), element.clone()])? {

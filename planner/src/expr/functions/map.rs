@@ -39,7 +39,7 @@ fn holds_map(data_type: &DataType) -> bool {
     }
 }
 
-fn map_of(call: Call<'_, '_>, key: DataType, value: DataType) -> Typed {
+pub(super) fn map_of(call: Call<'_, '_>, key: DataType, value: DataType) -> Typed {
     if holds_map(&key) {
         return call.fail("the key of a map cannot hold a map");
     }

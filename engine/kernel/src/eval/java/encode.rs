@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 /// Spark's `conv`: a number of one base as text in another; a negative target base means signed.
 pub fn convert_base(text: &str, from: i32, to: i32) -> Option<String> {
     let text = text.trim_matches(' ');
-    let valid = |base: i32| (2..=36).contains(&base.abs());
+    let valid = |base: i32| (2..=36).contains(&base.unsigned_abs());
     if text.is_empty() || from < 2 || !valid(from) || !valid(to) {
         return None;
     }
