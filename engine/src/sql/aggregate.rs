@@ -139,9 +139,9 @@ impl<F: Fold> States for Folded<F> {
     }
 }
 
-/// The states of an aggregate, empty.
+/// The states of an aggregate, empty; `keyed` if they are those of groups by keys.
 #[expect(clippy::too_many_lines, reason = "one arm for each function")]
-pub(super) fn states(aggregate: &Aggregate) -> Stepped<Box<dyn States>> {
+pub(super) fn states(aggregate: &Aggregate, keyed: bool) -> Stepped<Box<dyn States>> {
     use AggregateFunction as F;
     let argument = aggregate.arguments.first().map(|a| &a.data_type);
     let argument = argument.cloned().unwrap_or(DataType::Null);
@@ -151,6 +151,7 @@ pub(super) fn states(aggregate: &Aggregate) -> Stepped<Box<dyn States>> {
         F::Sum => match (&argument, result) {
             (_, DataType::Decimal(precision, scale)) => {
                 Box::new(Folded::plain(number::SumDecimal {
+                    keyed,
                     precision: *precision,
                     scale: *scale,
                 }))
@@ -161,6 +162,7 @@ pub(super) fn states(aggregate: &Aggregate) -> Stepped<Box<dyn States>> {
         F::Average => match (&argument, result) {
             (DataType::Decimal(_, from), DataType::Decimal(precision, scale)) => {
                 Box::new(Folded::plain(number::AverageDecimal {
+                    keyed,
                     from: *from,
                     precision: *precision,
                     scale: *scale,

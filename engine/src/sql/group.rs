@@ -57,13 +57,13 @@ struct Seen(FixedMap<(u32, KeyHash), ()>);
 const IDENTITY_BYTES: usize = 48;
 
 impl Running {
-    pub(super) fn new(aggregate: &Aggregate) -> Stepped<Self> {
+    pub(super) fn new(aggregate: &Aggregate, keyed: bool) -> Stepped<Self> {
         let distinct = aggregate.distinct && !aggregate.arguments.is_empty();
         Ok(Self {
             arguments: Value::all(&aggregate.arguments)?,
             filter: aggregate.filter.as_ref().map(Value::new).transpose()?,
             distinct: distinct.then(Seen::default),
-            states: states(aggregate)?,
+            states: states(aggregate, keyed)?,
         })
     }
 
@@ -139,7 +139,9 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(grouping: &Grouping, sorted: bool, context: &TaskContext) -> Stepped<Self> {
-        let aggregates = grouping.aggregates.iter().map(Running::new);
+        let keyed = !grouping.keys.is_empty();
+        let aggregates = grouping.aggregates.iter();
+        let aggregates = aggregates.map(|aggregate| Running::new(aggregate, keyed));
         Ok(Self {
             keys: Value::all(&grouping.keys)?,
             schema: Arc::clone(&grouping.schema),

@@ -590,7 +590,7 @@ fn aggregated(
     batch: &RecordBatch,
     mut ranges: Vec<Range<usize>>,
 ) -> Stepped<ArrayRef> {
-    let mut states: Box<dyn States> = states(aggregate)?;
+    let mut states: Box<dyn States> = states(aggregate, false)?;
     let mut columns = columns.to_vec();
     if let Some(filter) = filter {
         // Only rows that pass are counted: frames shrink to them.

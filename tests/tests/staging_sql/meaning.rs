@@ -453,3 +453,38 @@ fn shapes() {
         ("SELECT now()", "another value on every run"),
     ]);
 }
+
+/// A decimal sum on its way: that of a group must stay within 38 digits, that of all rows or of a window may leave
+/// them and come back. Answers are those of Spark 3.5.3.
+#[test]
+fn decimal_sums_on_their_way() {
+    const ROWS: &str = "WITH t AS (SELECT k, CAST(s AS DECIMAL(38, 0)) d FROM VALUES \
+        (1, '99999999999999999999999999999999999999'), (1, '5'), \
+        (1, '-99999999999999999999999999999999999999') AS v(k, s)) ";
+    let with = |rest: &str| format!("{ROWS}{rest}");
+    let texts = [
+        (with("SELECT sum(d) FROM t"), json!([["5"]])),
+        (with("SELECT avg(d) FROM t"), json!([["1.6667"]])),
+        (
+            with("SELECT k, sum(d) FROM t GROUP BY k"),
+            json!([[1, null]]),
+        ),
+        (
+            with("SELECT k, avg(d) FROM t GROUP BY k"),
+            json!([[1, null]]),
+        ),
+        (
+            with("SELECT DISTINCT sum(d) OVER (PARTITION BY k) FROM t"),
+            json!([["5"]]),
+        ),
+        (
+            with("SELECT DISTINCT avg(d) OVER (PARTITION BY k) FROM t"),
+            json!([["1.6667"]]),
+        ),
+    ];
+    let cases: Vec<(&str, Value)> = texts
+        .iter()
+        .map(|(text, rows)| (text.as_str(), rows.clone()))
+        .collect();
+    check(&cases);
+}

@@ -87,10 +87,11 @@ pub(super) fn doubles(column: &ArrayRef) -> Stepped<Float64Array> {
     Ok(column.as_primitive::<Float64Type>().clone())
 }
 
-/// A decimal sum. On the way it may leave 38 digits, as Spark's does within a task; in the end it must not.
+/// A decimal sum. Spark keeps that of a group in 38 digits, so it is lost once it leaves them; that of all rows, or
+/// of a window, is only held against them in the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Decimal {
-    sum: Option<i128>,
+    sum: Option<i256>,
     count: i64,
     lost: bool,
 }
@@ -99,17 +100,23 @@ pub(super) struct Decimal {
 const LIMIT: i128 = 10_i128.pow(38);
 
 impl Decimal {
-    fn add(&mut self, value: i128) {
+    fn add(&mut self, value: i128, keyed: bool) {
         self.count += 1;
-        match self.sum.unwrap_or(0).checked_add(value) {
-            Some(sum) => self.sum = Some(sum),
-            None => self.lost = true,
-        }
+        let sum = self.sum.unwrap_or(i256::ZERO);
+        // Room for more additions of 38 digits than there can be rows.
+        let sum = sum.wrapping_add(i256::from_i128(value));
+        self.lost |= keyed && !within_limit(sum);
+        self.sum = Some(sum);
     }
 
     fn value(self) -> Option<i128> {
-        self.sum.filter(|sum| !self.lost && sum.abs() < LIMIT)
+        let sum = self.sum.filter(|sum| !self.lost && within_limit(*sum))?;
+        sum.to_i128()
     }
+}
+
+fn within_limit(sum: i256) -> bool {
+    sum.to_i128().is_some_and(|sum| sum.abs() < LIMIT)
 }
 
 fn fits(value: i128, precision: u8) -> bool {
@@ -123,6 +130,7 @@ fn decimal_array(values: Vec<Option<i128>>, precision: u8, scale: i8) -> Stepped
 
 /// Decimals; a sum that does not fit is null.
 pub(super) struct SumDecimal {
+    pub(super) keyed: bool,
     pub(super) precision: u8,
     pub(super) scale: i8,
 }
@@ -137,7 +145,7 @@ impl Fold for SumDecimal {
 
     fn add(&self, state: &mut Decimal, input: &Decimal128Array, row: usize) {
         if input.is_valid(row) {
-            state.add(input.value(row));
+            state.add(input.value(row), self.keyed);
         }
     }
 
@@ -178,6 +186,7 @@ impl Fold for AverageDouble {
 
 /// The mean of decimals, with four digits more after the point, half away from zero.
 pub(super) struct AverageDecimal {
+    pub(super) keyed: bool,
     pub(super) from: i8,
     pub(super) precision: u8,
     pub(super) scale: i8,
@@ -212,7 +221,7 @@ impl Fold for AverageDecimal {
 
     fn add(&self, state: &mut Decimal, input: &Decimal128Array, row: usize) {
         if input.is_valid(row) {
-            state.add(input.value(row));
+            state.add(input.value(row), self.keyed);
         }
     }
 
