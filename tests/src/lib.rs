@@ -1,3 +1,4 @@
 //! What spans crates: conformance, differential runs, tidy.
 
+pub mod random_join;
 pub mod tables;

@@ -9,88 +9,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use unskewed_engine::job::{Kind, Options};
-use unskewed_tests::tables::code::{COUNT, SNAPSHOT, SUM, TEMPORAL};
-use unskewed_tests::tables::{
-    DAY, START, group_by, join, longs, partitions, read, read_texts, row_count, run, run_with,
-    texts, write,
+use unskewed_tests::random_join::{
+    COUNT_COLUMN, DAYS, END, Random, SUM_COLUMN, feature_join, fill, named,
 };
-
-const DAYS: [&str; 5] = [
-    "2024-01-01",
-    "2024-01-02",
-    "2024-01-03",
-    "2024-01-04",
-    "2024-01-05",
-];
-const END: &str = "2024-01-05";
-const SUM_COLUMN: &str = "team_right_v1_x_sum_1d";
-const COUNT_COLUMN: &str = "team_right_v1_x_count_3d";
-
-/// A small generator of repeatable randomness.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: i64) -> i64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        i64::try_from(self.0 >> 33).unwrap() % bound
-    }
-}
-
-/// Days of events on both sides: rows of few users, at random times of their day, some users null.
-fn fill(warehouse: &Path, random: &mut Random) -> BTreeMap<i64, &'static str> {
-    let mut day_of = BTreeMap::new();
-    for (day, ds) in (0_i64..).zip(DAYS) {
-        let rows = 3 + random.below(12);
-        let users: Vec<Option<String>> = (0..rows)
-            .map(|_| (random.below(8) > 0).then(|| format!("u{}", random.below(4))))
-            .collect();
-        let users: Vec<Option<&str>> = users.iter().map(|user| user.as_deref()).collect();
-        let times = |random: &mut Random| -> Vec<Option<i64>> {
-            (0..rows)
-                .map(|_| Some(START + day * DAY + random.below(DAY)))
-                .collect()
-        };
-        let (left, right) = (times(random), times(random));
-        let ids: Vec<Option<i64>> = (0..rows).map(|row| Some(day * 100 + row)).collect();
-        let values: Vec<Option<i64>> = (0..rows)
-            .map(|_| (random.below(6) > 0).then(|| random.below(50)))
-            .collect();
-        day_of.extend(ids.iter().flatten().map(|id| (*id, ds)));
-        let left = vec![
-            ("user", texts(&users)),
-            ("id", longs(&ids)),
-            ("ts", longs(&left)),
-        ];
-        write(warehouse, "left", ds, left);
-        let right = vec![
-            ("user", texts(&users)),
-            ("x", longs(&values)),
-            ("ts", longs(&right)),
-        ];
-        write(warehouse, "right", ds, right);
-    }
-    day_of
-}
-
-fn feature_join(accuracy: u8) -> Value {
-    let windows = |days: u8| json!([{"length": days, "timeUnit": 1}]);
-    let parts = json!([
-        {"inputColumn": "x", "operation": SUM, "argMap": {}, "windows": windows(1)},
-        {"inputColumn": "x", "operation": COUNT, "argMap": {}, "windows": windows(3)},
-    ]);
-    join(
-        &["user", "id"],
-        &group_by(&["user"], &["user", "x"], &parts, accuracy),
-    )
-}
-
-fn named(mut definition: Value, name: &str) -> Value {
-    definition["metaData"]["name"] = json!(name);
-    definition
-}
+use unskewed_tests::tables::code::{SNAPSHOT, SUM, TEMPORAL};
+use unskewed_tests::tables::{
+    group_by, join, longs, partitions, read, read_texts, row_count, run, run_with, texts, write,
+};
 
 /// Writes a bootstrap table of these rows: id, sum, count.
 fn write_boot(
