@@ -4,6 +4,8 @@
 //! Promises: every expression is bound and typed, every name resolved, every rule of inference applied. Nothing here
 //! depends on the range of a run; that comes with [`crate::lower`].
 
+mod model;
+
 use crate::aggregation::AggregatePart;
 use crate::definition::wire::child;
 use crate::definition::{Accuracy, DataModel, Query};
@@ -11,6 +13,8 @@ use crate::expr::{Expr, Generator};
 use crate::naming::{PARTITION_COLUMN, TableSpec};
 use crate::schema::{Field, Schema};
 use crate::time::{Partition, PartitionRange, Window};
+
+pub use model::{FeatureModel, FeatureModels, ModelInput, ModelOutput};
 
 /// A group-by, resolved.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,7 +24,7 @@ mod upload;
 use crate::catalog::Catalog;
 use crate::definition::{GroupBy, Join};
 use crate::diagnostic::{Diagnostic, any_error};
-use crate::logical::{FeatureGroup, FeatureJoin, FeatureLabels, RowSource};
+use crate::logical::{FeatureGroup, FeatureJoin, FeatureLabels, FeatureModels, RowSource};
 use crate::schema::{Field, Schema};
 use crate::time::Partition;
 
@@ -83,6 +83,16 @@ pub fn resolve_labels(
 ) -> Result<Resolved<FeatureLabels>, Vec<Diagnostic>> {
     let mut problems = Problems::default();
     let value = label::resolve(join, catalog, &mut problems);
+    problems.finish(value)
+}
+
+/// Resolves the models of a join.
+pub fn resolve_models(
+    join: &Join,
+    catalog: &dyn Catalog,
+) -> Result<Resolved<FeatureModels>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = model::resolve(join, catalog, &mut problems);
     problems.finish(value)
 }
 

@@ -25,6 +25,16 @@ pub const OPTIONS: &str = "{\"exclude_topic\":\"true\"}";
 
 const LEFT: &str = "left_source";
 const DERIVED: &str = "derived";
+const MODELS: &str = "models";
+/// Parameters of a model's backend that say how it is asked and not what it answers.
+const HOW_ASKED: [&str; 6] = [
+    "timeout_millis",
+    "attempts",
+    "pause_millis",
+    "batch_rows",
+    "concurrency",
+    "token_variable",
+];
 
 /// A definition's hashes: of its left, of each part by its table, of its bootstrap parts by their table, of its
 /// derivations.
@@ -72,6 +82,25 @@ impl SemanticHashes {
         Some(Self(hashes))
     }
 
+    /// The hashes of a join together with its models: those of the table that models write.
+    pub fn with_models(mut self, join: &Join) -> Self {
+        let mut tree = join
+            .model_transforms
+            .as_ref()
+            .map_or(Value::Null, Wire::write);
+        remove_surroundings(&mut tree);
+        let transforms = tree.get_mut("transforms").and_then(Value::as_array_mut);
+        for transform in transforms.into_iter().flatten() {
+            if let Some(parameters) =
+                transform.pointer_mut("/model/inferenceSpec/modelBackendParams")
+            {
+                remove(parameters, &HOW_ASKED);
+            }
+        }
+        self.0.insert(MODELS.to_owned(), hash(&tree));
+        self
+    }
+
     /// Reads what [`SemanticHashes::to_text`] wrote.
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok().map(Self)
@@ -92,7 +121,7 @@ impl SemanticHashes {
     /// tables.
     pub fn invalidated(&self, old: &Self, output: &str, bootstrap: &str) -> Invalidated {
         let differs = |name: &str| old.get(name) != self.get(name);
-        let is_part = |name: &&String| ![LEFT, DERIVED, bootstrap].contains(&name.as_str());
+        let is_part = |name: &&String| ![LEFT, DERIVED, MODELS, bootstrap].contains(&name.as_str());
         let mut found = Invalidated::default();
         let known_bootstrap = old.get(bootstrap).is_some();
         if differs(LEFT) || (known_bootstrap && differs(bootstrap)) {
@@ -120,6 +149,9 @@ impl SemanticHashes {
             }
             if differs(DERIVED) {
                 found.reasons.push("the derivations changed".into());
+            }
+            if differs(MODELS) {
+                found.reasons.push("the models changed".into());
             }
             if !found.reasons.is_empty() {
                 found.tables.push(output.into());
@@ -290,6 +322,30 @@ mod tests {
         let bootstrap = r#", "bootstrapParts": [{"table": "db.b"}]"#;
         let bootstrapped = text("db.l", &parts, bootstrap);
         assert_eq!(change(&base, &bootstrapped).len(), 4);
+    }
+
+    /// What a model answers makes its table worthless; how it is asked does not.
+    #[test]
+    fn changed_models_set_their_table_aside() {
+        let models = |url: &str, timeout: &str| {
+            let text = format!(
+                r#", "modelTransforms": {{"transforms": [{{"model": {{"metaData": {{"name": "a.m"}},
+                "inferenceSpec": {{"modelBackend": "http", "modelBackendParams":
+                    {{"url": "{url}", "timeout_millis": "{timeout}"}}}}}}}}]}}"#
+            );
+            let join = join(&text_of(&text));
+            SemanticHashes::of(&join).unwrap().with_models(&join)
+        };
+        fn text_of(models: &str) -> String {
+            text("db.l", &[("a.g", "1")], models)
+        }
+        let old = models("http://one", "10");
+        let changed =
+            |new: &SemanticHashes| new.invalidated(&old, "db.a_j", "db.a_j_bootstrap").tables;
+        assert!(changed(&models("http://one", "20")).is_empty());
+        assert_eq!(changed(&models("http://two", "10")), ["db.a_j"]);
+        let before = SemanticHashes::of(&join(&text_of(""))).unwrap();
+        assert_eq!(changed(&before), ["db.a_j"]);
     }
 
     /// The hash of a known join stays what it is from version to version.

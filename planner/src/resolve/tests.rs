@@ -1,5 +1,7 @@
 //! What resolution infers and what it refuses, with everything wrong said at once.
 
+mod models;
+
 use serde_json::{Value, json};
 
 use super::*;
