@@ -142,6 +142,15 @@ pub enum Error {
     },
     #[error("a row of dataset {dataset} in the key-value store {store} is damaged")]
     StoreDamaged { store: String, dataset: String },
+    #[error("the model's {parameter} is wrong: {problem}")]
+    ModelParameter {
+        parameter: &'static str,
+        problem: String,
+    },
+    #[error("model {model} could not be asked: {problem}")]
+    ModelUnreachable { model: String, problem: String },
+    #[error("model {model} was asked in vain: {problem}")]
+    ModelAnswer { model: String, problem: String },
     #[error("thread {name} panicked")]
     Panicked { name: String },
     #[error("an injected fault at {operation} {path}")]
@@ -164,9 +173,12 @@ impl Error {
             | Self::LockLost { .. }
             | Self::StoreLocked { .. }
             | Self::Store { .. }
+            | Self::ModelUnreachable { .. }
+            | Self::ModelAnswer { .. }
             | Self::Injected { .. } => ErrorKind::External,
             Self::InvalidWarehouse { .. }
             | Self::InvalidStore { .. }
+            | Self::ModelParameter { .. }
             | Self::StoreDamaged { .. }
             | Self::InvalidTableName { .. }
             | Self::NoSuchTable { .. }
@@ -201,6 +213,7 @@ impl Error {
             | Self::Locked { .. }
             | Self::LockLost { .. }
             | Self::StoreLocked { .. }
+            | Self::ModelUnreachable { .. }
             | Self::Injected { .. } => Retry::Backoff,
             _ => Retry::Never,
         }

@@ -1,7 +1,7 @@
 //! Threads with names that are joined: the only spawns in the house.
 //!
 //! Promises: dropping a [`Joined`] waits for its thread; a panic reaches whoever joins. [`IoPool`]
-//! runs the object store's futures on its own threads, so callers stay synchronous and may
+//! runs futures on its own threads, so callers stay synchronous and may
 //! themselves stand inside any runtime.
 
 use std::fmt;
@@ -82,15 +82,16 @@ impl fmt::Debug for IoPool {
 }
 
 impl IoPool {
-    pub(crate) fn new() -> Result<Self> {
+    /// A pool whose threads bear this name.
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            .thread_name("object-store")
+            .thread_name(name)
             .enable_all()
             .build()
             .map_err(|source| Error::Io {
                 action: "start threads for",
-                path: "the object store".into(),
+                path: name.into(),
                 source,
             })?;
         Ok(Self {

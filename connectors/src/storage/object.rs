@@ -41,7 +41,7 @@ impl ObjectFiles {
         Ok(Self {
             store,
             prefix,
-            pool: Arc::new(IoPool::new()?),
+            pool: Arc::new(IoPool::new("object-store")?),
         })
     }
 
