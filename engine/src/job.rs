@@ -21,6 +21,7 @@ mod log_flattener;
 mod measure;
 mod metadata_export;
 mod metadata_upload;
+mod model_transform;
 mod rows;
 #[cfg(feature = "sql")]
 mod staging_query;
@@ -62,6 +63,8 @@ pub enum Kind {
     JoinFinal,
     /// Join what is known some days later to left rows, and to the training rows.
     LabelJoin,
+    /// Apply the models of a join to its rows.
+    ModelTransformBatch,
     /// Fill the table of a staging query.
     StagingQueryBackfill,
     /// Look at what a definition reads and gives.
@@ -90,6 +93,7 @@ impl Kind {
             Self::JoinLeft => "join-left",
             Self::JoinFinal => "join-final",
             Self::LabelJoin => "label-join",
+            Self::ModelTransformBatch => "model-transform-batch",
             Self::StagingQueryBackfill => "staging-query-backfill",
             Self::Analyze => "analyze",
             Self::StatsSummary => "stats-summary",
@@ -136,6 +140,8 @@ pub struct Options {
     pub intermediate_tables: bool,
     /// Bad rows met before the job fails; `None` for any number.
     pub max_bad_rows: Option<u64>,
+    /// What is told to models besides their inputs.
+    pub model_context: Option<serde_json::Value>,
     /// What only jobs that measure look at.
     pub measure: MeasureOptions,
 }
@@ -154,6 +160,7 @@ impl Options {
             use_cached_left: false,
             intermediate_tables: true,
             max_bad_rows: None,
+            model_context: None,
             measure: MeasureOptions::default(),
         }
     }
@@ -284,6 +291,9 @@ pub fn run(job: &Job, context: &Context<'_>) -> Result<Outcome> {
         (Kind::Consistency, Definition::Join(join)) => consistency::run(job, join, context),
         (Kind::CompareJoinQuery, Definition::Join(join)) => compare_query::run(job, join, context),
         (Kind::LabelJoin, Definition::Join(join)) => label_join::run(job, join, context),
+        (Kind::ModelTransformBatch, Definition::Join(join)) => {
+            model_transform::run(job, join, context)
+        }
         (_, Definition::Join(join)) => join::run(job, join, context),
         _ => wrong("join"),
     }

@@ -1,4 +1,5 @@
 //! What spans crates: conformance, differential runs, tidy.
 
+pub mod model_service;
 pub mod random_join;
 pub mod tables;

@@ -4,6 +4,7 @@
 //! by [`JobOptions::ignored`], those not working yet by [`JobOptions::not_yet`]; nothing is dropped in silence.
 
 mod measure;
+mod model;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub(crate) use measure::{
     AnalyzeArgs, CompareArgs, ConsistencyArgs, DriftArgs, FindingsFormat, LogFlattenerArgs,
     MetadataExportArgs, Shown, StatsArgs,
 };
+pub(crate) use model::ModelArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -105,6 +107,8 @@ pub(crate) enum Command {
     JoinFinal(JobArgs),
     /// Join labels to left rows as of a day, and to the training rows
     LabelJoin(JobArgs),
+    /// Apply the models of a join to its rows
+    ModelTransformBatch(Box<ModelArgs>),
     /// Fill the table of a staging query
     StagingQueryBackfill(JobArgs),
     /// The modes and options of run.py, mapped to the jobs above; further options go to the job

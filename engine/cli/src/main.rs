@@ -108,7 +108,7 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
     const LATER: [&str; 4] = ["group-by-streaming", "fetch", "serve", "cluster"];
-    const NOW: [&str; 20] = [
+    const NOW: [&str; 21] = [
         "group-by-backfill",
         "group-by-upload",
         "bulk-load",
@@ -117,6 +117,7 @@ fn unknown_job(words: &[String]) -> Failure {
         "join-left",
         "join-final",
         "label-join",
+        "model-transform-batch",
         "analyze",
         "stats-summary",
         "log-summary",
@@ -156,6 +157,7 @@ struct Asked<'a> {
     kind: Kind,
     args: &'a JobArgs,
     measure: MeasureOptions,
+    model_context: Option<serde_json::Value>,
     shown: Shown,
 }
 
@@ -173,6 +175,14 @@ impl<'a> Asked<'a> {
             Command::JoinLeft(args) => plain(Kind::JoinLeft, args),
             Command::JoinFinal(args) => plain(Kind::JoinFinal, args),
             Command::LabelJoin(args) => plain(Kind::LabelJoin, args),
+            Command::ModelTransformBatch(args) => {
+                args.check().map_err(Failure::usage)?;
+                let model_context = args.job_context_json.clone();
+                Ok(Self {
+                    model_context,
+                    ..Self::new(Kind::ModelTransformBatch, &args.job)
+                })
+            }
             Command::StagingQueryBackfill(args) => plain(Kind::StagingQueryBackfill, args),
             Command::Analyze(args) => {
                 measuring(Kind::Analyze, &args.job, args.options(), &args.shown)
@@ -215,6 +225,7 @@ impl<'a> Asked<'a> {
             kind,
             args,
             measure,
+            model_context: None,
             shown,
         }
     }
@@ -237,6 +248,7 @@ impl<'a> Asked<'a> {
         let end = args.end_date.unwrap_or_else(today);
         let options = Options {
             measure: self.measure,
+            model_context: self.model_context,
             ..session.options(&args.options, start, end)
         };
         let job = Job {

@@ -3,6 +3,8 @@
 //! A block that opens with ```` ```sh case=NAME ```` is run by the shell, line after line, in a fresh folder that holds
 //! the recorded case of that name, with its input tables in `./warehouse`; further blocks of the same page and case go
 //! on in that folder. `tables=STEP,…` lays the tables that the case recorded for those steps into the warehouse first.
+//! A block of another language with `case=NAME file=PATH` is written to that file of the case's folder first, and one of
+//! JSON with `into=PATH` adds its fields to the object in that file.
 //! A ```` ```text ```` block right after it holds lines that must be printed, in this order; `…` stands for anything, on
 //! a line of its own for any lines.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -77,6 +79,23 @@ fn prepare(case: &str, folder: &Path) {
     load(&source.join("input"), &folder.join("warehouse"));
 }
 
+/// Writes a block to the file it names, or adds it to that file's object.
+fn lay(block: &Block, folder: &Path) {
+    let text = block.text.join("\n");
+    if let Some(file) = setting(&block.info, "file") {
+        std::fs::write(folder.join(file), &text).unwrap();
+    }
+    if let Some(file) = setting(&block.info, "into") {
+        let path = folder.join(file);
+        let parse = |text: &str| -> serde_json::Map<String, serde_json::Value> {
+            serde_json::from_str(text).unwrap()
+        };
+        let mut object = parse(&std::fs::read_to_string(&path).unwrap());
+        object.extend(parse(&text));
+        std::fs::write(path, serde_json::to_string_pretty(&object).unwrap()).unwrap();
+    }
+}
+
 /// Whether a line is as the page says.
 fn is_like(pattern: &str, line: &str) -> bool {
     let mut pieces = pattern.trim_end().split('…');
@@ -114,17 +133,23 @@ fn run_page(path: &Path) -> usize {
     let mut count = 0;
     for (index, block) in blocks.iter().enumerate() {
         let place = format!("{}:{}", path.display(), block.line);
-        if block.info.split_whitespace().next() != Some("sh") {
-            continue;
-        }
+        let is_example = block.info.split_whitespace().next() == Some("sh");
         let Some(case) = setting(&block.info, "case") else {
-            panic!("{place}: an example names its case: ```sh case=NAME");
+            assert!(
+                !is_example,
+                "{place}: an example names its case: ```sh case=NAME"
+            );
+            continue;
         };
         let folder = folders.entry(case.into()).or_insert_with(|| {
             let folder = tempfile::tempdir().unwrap();
             prepare(case, folder.path());
             folder
         });
+        if !is_example {
+            lay(block, folder.path());
+            continue;
+        }
         for step in setting(&block.info, "tables")
             .into_iter()
             .flat_map(|t| t.split(','))

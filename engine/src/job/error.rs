@@ -55,6 +55,8 @@ pub enum Error {
         allowed: u64,
         first: String,
     },
+    #[error("table {table} is not there yet; {job} writes it")]
+    NotComputed { table: String, job: &'static str },
     #[error("table {table} was computed from another definition: {changes}")]
     DefinitionChanged { table: String, changes: String },
     #[error("column {column} of table {table} is {existing} there, but {computed} is computed")]
@@ -98,7 +100,7 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::DefinitionChanged { .. } => Some(
-                "give --unset-semantic-hash to keep the table as it is, or drop it to compute it anew",
+                "run the job that writes it, or give --unset-semantic-hash to take the table as it is",
             ),
             Self::TooManyBadRows { .. } => {
                 Some("look at the rows named, or allow more with --max-bad-rows")
@@ -118,6 +120,9 @@ impl Error {
             }
             Self::ColumnChanged { .. } => {
                 Some("drop or rename the existing table, so that it is computed anew")
+            }
+            Self::Table(TableError::ModelUnreachable { .. }) => {
+                Some("days that are done stay; run the job again once the model answers")
             }
             Self::NoServingInfo { .. } => Some("run group-by-upload first"),
             Self::NoTeam { .. } => Some("state metaData.team, or team_override in customJson"),

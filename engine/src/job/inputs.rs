@@ -149,6 +149,14 @@ impl<'a> Digests<'a> {
         Ok(inputs)
     }
 
+    /// The matching partitions of one table.
+    pub(super) fn of_table(&mut self, table: &str, selection: &Selection) -> Result<Inputs> {
+        let files = self.list(table)?.iter();
+        let files = files.filter(|(key, _)| selection.matches(key));
+        let files = files.map(|(key, digest)| (key.folder(), digest.clone()));
+        Ok(Inputs::from([(table.to_owned(), files.collect())]))
+    }
+
     fn list(
         &mut self,
         table: &str,

@@ -10,7 +10,9 @@ use unskewed_connectors::table::{Table, Warehouse};
 use unskewed_planner::definition::MetaData;
 use unskewed_planner::naming::PARTITION_COLUMN;
 use unskewed_planner::schema::Schema;
-use unskewed_planner::semantic_hash::{HASH_PROPERTY, OPTIONS, OPTIONS_PROPERTY, SemanticHashes};
+use unskewed_planner::semantic_hash::{
+    HASH_PROPERTY, Invalidated, OPTIONS, OPTIONS_PROPERTY, SemanticHashes,
+};
 
 use super::error::{Error, Result};
 use super::{Context, Event};
@@ -143,25 +145,66 @@ pub(super) fn set_aside(
     }
     own.sort();
     own.dedup();
+    let changes = |old: &_| hashes.invalidated(old, &names.output, &names.bootstrap);
     for name in own {
-        let table = context.warehouse.table(&name)?;
-        let Some(old) = stored(&table)? else {
-            continue;
-        };
-        let found = hashes.invalidated(&old, &names.output, &names.bootstrap);
-        if !found.tables.contains(&name) {
-            continue;
-        }
-        let reasons = found.reasons.join("; ");
-        if keep {
-            table.set_property(HASH_PROPERTY, Some(&hashes.to_text()))?;
-            let text = format!("{name} is kept although {reasons}");
-            context.watcher.on(&Event::Warning(&text));
-        } else {
-            let archived = table.archive()?;
-            let text = format!("{name} is set aside as {archived}: {reasons}");
-            context.watcher.on(&Event::Note(&text));
-        }
+        set_one_aside(context, &name, hashes, keep, changes)?;
+    }
+    Ok(())
+}
+
+/// Sets aside the one table of a join that its definition, as it is now, does not give; keeps it if `keep`.
+pub(super) fn set_output_aside(
+    context: &Context<'_>,
+    names: &JoinTableNames,
+    hashes: &SemanticHashes,
+    keep: bool,
+) -> Result<()> {
+    let changes = |old: &_| hashes.invalidated(old, &names.output, &names.bootstrap);
+    set_one_aside(context, &names.output, hashes, keep, changes)
+}
+
+/// Refuses the output of a join that another definition gave.
+pub(super) fn check_output(
+    context: &Context<'_>,
+    names: &JoinTableNames,
+    hashes: &SemanticHashes,
+) -> Result<()> {
+    let Some(old) = stored(&context.warehouse.table(&names.output)?)? else {
+        return Ok(());
+    };
+    let found = hashes.invalidated(&old, &names.output, &names.bootstrap);
+    if found.tables.contains(&names.output) {
+        return Err(Error::DefinitionChanged {
+            table: names.output.clone(),
+            changes: found.reasons.join("; "),
+        });
+    }
+    Ok(())
+}
+
+fn set_one_aside(
+    context: &Context<'_>,
+    name: &str,
+    hashes: &SemanticHashes,
+    keep: bool,
+    changes: impl Fn(&SemanticHashes) -> Invalidated,
+) -> Result<()> {
+    let table = context.warehouse.table(name)?;
+    let Some(found) = stored(&table)?.map(|old| changes(&old)) else {
+        return Ok(());
+    };
+    if found.tables.iter().all(|other| other != name) {
+        return Ok(());
+    }
+    let reasons = found.reasons.join("; ");
+    if keep {
+        table.set_property(HASH_PROPERTY, Some(&hashes.to_text()))?;
+        let text = format!("{name} is kept although {reasons}");
+        context.watcher.on(&Event::Warning(&text));
+    } else {
+        let archived = table.archive()?;
+        let text = format!("{name} is set aside as {archived}: {reasons}");
+        context.watcher.on(&Event::Note(&text));
     }
     Ok(())
 }
