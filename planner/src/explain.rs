@@ -44,28 +44,32 @@ pub fn text(plan: &DataflowPlan) -> String {
     out
 }
 
+/// How a picture begins.
+pub(crate) const DOT_HEAD: &str =
+    "digraph plan {\n  rankdir=LR;\n  node [shape=box, fontname=monospace];\n";
+
 /// The plan as a picture in graphviz's language.
 pub fn dot(plan: &DataflowPlan) -> String {
-    let mut out =
-        String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, fontname=monospace];\n");
+    format!("{DOT_HEAD}{}}}\n", dot_nodes(plan, ""))
+}
+
+/// The nodes and edges of a picture, ids after a prefix.
+pub(crate) fn dot_nodes(plan: &DataflowPlan, prefix: &str) -> String {
+    let mut out = String::new();
     for node in &plan.nodes {
-        let text = format!(
-            "{} {}\\n{}",
-            name(node.id),
-            node.operator.name(),
-            escaped(&node.label)
-        );
+        let own = name(node.id);
+        let label = escaped(&node.label);
+        let text = format!("{own} {}\\n{label}", node.operator.name());
         let style = if users(plan, node.id).len() > 1 {
             ", style=bold"
         } else {
             ""
         };
-        let _ = writeln!(out, "  {} [label=\"{text}\"{style}];", name(node.id));
+        let _ = writeln!(out, "  {prefix}{own} [label=\"{text}\"{style}];");
         for input in node.operator.inputs() {
-            let _ = writeln!(out, "  {} -> {};", name(input), name(node.id));
+            let _ = writeln!(out, "  {prefix}{} -> {prefix}{own};", name(input));
         }
     }
-    out.push_str("}\n");
     out
 }
 
@@ -111,7 +115,7 @@ fn users(plan: &DataflowPlan, id: NodeId) -> Vec<NodeId> {
     plan.nodes.iter().filter(uses).map(|node| node.id).collect()
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 

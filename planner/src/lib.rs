@@ -3,7 +3,8 @@
 //! The story of a definition: [`definition`] reads what the user compiled; [`resolve`] holds it against a
 //! [`catalog`] of tables and makes everything implicit explicit ([`logical`]), with [`expr`] for its
 //! Spark SQL, [`aggregation`] for what is computed and [`naming`] for what it is called; [`lower`]
-//! turns it and the days of a run into a dataflow plan ([`physical`]); [`explain`] prints the plan.
+//! turns it and the days of a run into a dataflow plan ([`physical`]); [`explain`] prints the plan,
+//! [`outline`] with those of the joins and jobs around it.
 //! [`query`] does the same for the whole statements of staging queries.
 //! [`metrics`] says what is measured of tables, [`validate`] what is doubtful, [`semantic_hash`] what
 //! a change of it makes worthless, and all of them say what is wrong as [`diagnostic`]s. [`avro`] says
@@ -22,6 +23,7 @@ pub mod logical;
 pub mod lower;
 pub mod metrics;
 pub mod naming;
+pub mod outline;
 pub mod physical;
 pub mod query;
 pub mod resolve;

@@ -3,7 +3,7 @@
 use unskewed_connectors::table::Warehouse;
 use unskewed_engine::job;
 use unskewed_planner::definition::{Definition, StagingQuery};
-use unskewed_planner::explain;
+use unskewed_planner::outline::Run;
 use unskewed_planner::time::Partition;
 
 use crate::args::{ExplainArgs, PlanFormat};
@@ -21,22 +21,17 @@ pub(crate) fn explain(
     if let [Definition::StagingQuery(query)] = definitions {
         return explain_query(args, query, open, today);
     }
-    let plan = open.and_then(|warehouse| {
-        let end = args.end_date.unwrap_or(today);
-        let start = args.start_partition_override;
-        job::plan(
-            definitions,
-            start,
-            end,
-            config.intermediate_tables,
-            &warehouse,
-        )
-    });
-    let plan = plan.map_err(Failure::job)?;
+    let run = Run {
+        start: args.start_partition_override,
+        end: args.end_date.unwrap_or(today),
+        intermediate_tables: config.intermediate_tables,
+    };
+    let outline = open.and_then(|warehouse| job::plan(definitions, &run, &warehouse));
+    let outline = outline.map_err(Failure::job)?;
     match args.format {
-        PlanFormat::Text => print!("{}", explain::text(&plan)),
-        PlanFormat::Dot => print!("{}", explain::dot(&plan)),
-        PlanFormat::Json => println!("{:#}", explain::json(&plan)),
+        PlanFormat::Text => print!("{}", outline.text()),
+        PlanFormat::Dot => print!("{}", outline.dot()),
+        PlanFormat::Json => println!("{:#}", outline.json()),
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 mod fuzz;
+mod outlines;
 mod support;
 
 use std::path::PathBuf;
