@@ -13,7 +13,8 @@
 //! function, and every evaluator, list, map and bucket follows; say in `naive` plainly what it means.
 //!
 //! States may hold element indices of the bound array instead of values: they live for one call. A state that leaves
-//! the call (an upload, the daily incremental table) does so as a [`stored::Stored`].
+//! the call (an upload, the daily incremental table) does so as a [`stored::Stored`], and comes back as a
+//! [`saved::Saved`].
 //!
 //! Promises: a state is a function of the sequence of `start`, `update`, `merge` and `delete` calls only. Never looks
 //! at clocks, seeds or addresses.
@@ -35,7 +36,10 @@ pub(crate) mod kll;
 mod moments;
 pub mod output;
 pub(crate) mod replay;
+pub(crate) mod restore;
+pub(crate) mod resume;
 pub mod row;
+pub mod saved;
 pub(crate) mod sawtooth;
 pub(crate) mod scala_map;
 pub(crate) mod script;
@@ -46,6 +50,7 @@ mod timed;
 pub(crate) mod values;
 
 use output::Output;
+use saved::Placed;
 use stored::Stored;
 
 use crate::window::timeline::Timeline;
@@ -109,6 +114,9 @@ pub trait Aggregator {
 
     /// The state as it is stored; elements are positions in the array before operands are cast.
     fn store(&self, state: &Self::State) -> Stored;
+
+    /// The state that was stored as this; `None` where no state is stored so.
+    fn load(&self, stored: Placed<'_>) -> Option<Self::State>;
 
     /// Answers these windows of a timeline from ranges of rows, when the operation can do that with the very bits of
     /// the canonical fold: exact operations only. `elements` says which rows hold an element. `None` when it cannot.

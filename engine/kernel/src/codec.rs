@@ -4,3 +4,7 @@
 //! never a panic or more memory than the bytes at hand justify.
 
 pub mod avro;
+pub mod batch_state;
+mod record;
+pub mod streamed;
+pub mod tile;

@@ -36,6 +36,32 @@ pub enum KernelError {
         /// The time looked up.
         millis: i64,
     },
+    /// Stored states are none that the operation writes.
+    #[error("the stored states of column {column} cannot be read: upload the group-by again")]
+    Stored {
+        /// The column.
+        column: String,
+    },
+    /// A value of a batch, a stream or a tile is no datum of its schema.
+    #[error("a stored value cannot be read: {reason}")]
+    Value {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A column has no stored form.
+    #[error("{0}")]
+    Unstorable(unskewed_planner::avro::UnsupportedColumn),
+    /// A query as of a time that lies before its batch.
+    #[error(
+        "asked as of {query_millis} ms since 1970, but the batch holds everything before {end_millis}: ask later, or \
+         load an earlier batch"
+    )]
+    BeforeBatch {
+        /// The time asked for.
+        query_millis: i64,
+        /// The batch's end.
+        end_millis: i64,
+    },
     /// Arrow refused a batch.
     #[error("could not build a column")]
     Arrow(#[from] arrow_schema::ArrowError),

@@ -8,12 +8,17 @@
 //! | [`mutated_snapshot`] | partition end, or mutation time | left time | the day's snapshot and the mutations before `q` |
 //! | [`day_states`] | event time | midnight | the unfinished states of `q − 1 day ≤ ts < q` |
 //! | [`batch_states`] | event time, or end of the row's partition | midnight | the unfinished states of every window |
+//! | [`tile_states`] | of one tile a key | none | the unfinished states of all rows |
+//! | [`after_batch`] | after a batch's end | any time after it | the batch's states and what came since |
 //!
-//! All keep the contract of [`crate::run::Evaluator`]: an answer depends on the key's rows and the query only.
+//! All keep the contract of [`crate::run::Evaluator`]: an answer depends on the key's rows and the query only. The last
+//! two have other forms: a tile is asked nothing, and after a batch there are stored states besides rows.
 
+pub mod after_batch;
 pub mod batch_states;
 pub mod day_states;
 pub mod lookup;
 pub mod mutated_snapshot;
 pub mod point_in_time;
 pub mod snapshot_rows;
+pub mod tile_states;

@@ -17,6 +17,7 @@ use unskewed_planner::aggregation::{AggregatePart, Operation};
 use unskewed_planner::schema::Schema;
 use unskewed_planner::time::{DAY_MILLIS, FIVE_MINUTES_MILLIS, HOUR_MILLIS};
 
+use crate::evaluate::mutated_snapshot::MutationColumns;
 use crate::run::{Queries, Run};
 use crate::window::{Resolution, floor_to};
 use state::{Item, State};
@@ -210,7 +211,32 @@ pub fn snapshot_rows(
 pub fn mutated_snapshot(
     parts: &[AggregatePart],
     right: &Schema,
-    columns: crate::evaluate::mutated_snapshot::MutationColumns<'_>,
+    columns: MutationColumns<'_>,
+    run: Run<'_>,
+    queries: Queries<'_>,
+) -> Answers {
+    let midnight_of = |query| floor_to(query, DAY_MILLIS);
+    mutated_since(parts, right, columns, midnight_of, run, queries)
+}
+
+/// The twin of [`crate::evaluate::after_batch::AfterBatch`] over entities: the snapshot at the batch's end and all
+/// mutations since.
+pub fn after_batch(
+    parts: &[AggregatePart],
+    right: &Schema,
+    columns: MutationColumns<'_>,
+    end_millis: i64,
+    run: Run<'_>,
+    queries: Queries<'_>,
+) -> Answers {
+    mutated_since(parts, right, columns, |_| end_millis, run, queries)
+}
+
+fn mutated_since(
+    parts: &[AggregatePart],
+    right: &Schema,
+    columns: MutationColumns<'_>,
+    midnight_of: impl Fn(i64) -> i64,
     run: Run<'_>,
     queries: Queries<'_>,
 ) -> Answers {
@@ -219,7 +245,7 @@ pub fn mutated_snapshot(
         Value::read(&run.columns[index], row)
     };
     answers(parts, run, queries, |part, rows, query| {
-        let midnight = floor_to(query, DAY_MILLIS);
+        let midnight = midnight_of(query);
         let tail = Resolution::FiveMinutes.tail_millis(part.window, query);
         let mut state = None;
         for mutations in [false, true] {

@@ -3,7 +3,8 @@
 //!
 //! Hot path: one call for a whole run of keys, never one per row; no allocation per row.
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array};
+use arrow_select::take::take;
 use unskewed_planner::schema::Field;
 
 use crate::error::KernelError;
@@ -47,6 +48,51 @@ impl Queries<'_> {
     /// The queries of a key.
     pub fn of_key(&self, key: usize) -> std::ops::Range<usize> {
         self.offsets[key] as usize..self.offsets[key + 1] as usize
+    }
+}
+
+/// Rows that came after a batch, for questions in a row.
+#[derive(Clone, Debug, Default)]
+pub struct LaterRows {
+    /// Row ranges of the questions: question `i` owns rows `offsets[i]..offsets[i + 1]`; one more entry than questions.
+    pub offsets: Vec<u32>,
+    /// When each row came to be known, in milliseconds: an event's time, or a mutation's; ascending in each question.
+    pub ts: Vec<i64>,
+    /// What is aggregated, each as long as `ts`.
+    pub columns: Vec<ArrayRef>,
+    /// The rows' own times, by which windows go; `None` for events, whose own time is `ts`.
+    pub own_times: Option<Int64Array>,
+    /// Which rows are images from before a mutation, to be taken back; `None` where there is none.
+    pub taken_back: Option<BooleanArray>,
+}
+
+impl LaterRows {
+    /// Leaves out rows, which come in ascending order.
+    pub fn leave_out(&mut self, rows: impl Iterator<Item = usize>) -> Result<(), KernelError> {
+        let mut rows = rows.peekable();
+        let mut kept = Vec::with_capacity(self.ts.len());
+        let mut offsets = vec![0];
+        for question in self.offsets.windows(2) {
+            for row in question[0]..question[1] {
+                if rows.next_if_eq(&(row as usize)).is_none() {
+                    kept.push(row);
+                }
+            }
+            offsets.push(kept.len() as u32);
+        }
+        let ts = kept.iter().map(|row| self.ts[*row as usize]).collect();
+        let kept = UInt32Array::from(kept);
+        for column in &mut self.columns {
+            *column = take(column, &kept, None)?;
+        }
+        if let Some(times) = &mut self.own_times {
+            *times = take(times, &kept, None)?.to_data().into();
+        }
+        if let Some(back) = &mut self.taken_back {
+            *back = take(back, &kept, None)?.to_data().into();
+        }
+        (self.offsets, self.ts) = (offsets, ts);
+        Ok(())
     }
 }
 

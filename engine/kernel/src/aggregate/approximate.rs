@@ -15,6 +15,7 @@ use super::bind::{Shape, type_error};
 use super::fold::Visitor;
 use super::kll::Kll;
 use super::output::{Lists, Numbers, Output};
+use super::saved::Placed;
 use super::stored::Stored;
 use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
@@ -71,6 +72,10 @@ impl Aggregator for Percentile<'_> {
 
     fn store(&self, state: &Kll) -> Stored {
         Stored::Bytes(state.to_bytes())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Kll> {
+        stored.percentiles().cloned()
     }
 
     fn output(&self, _direct: bool) -> Self::Output {
@@ -169,19 +174,18 @@ impl Counted {
     /// Adds another count.
     pub(crate) fn merge(&mut self, later: &Self) {
         const SEED: &str = "all sketches of a run have the same seed";
-        let mut union = match self {
-            Self::Many(union) => union.clone(),
-            Self::One(sketch) => {
-                let mut union = CpcUnion::new(sketch.lg_k()).expect("the sketch has this size");
-                union.update(sketch).expect(SEED);
-                union
-            }
+        if let Self::One(sketch) = self {
+            let mut union = CpcUnion::new(sketch.lg_k()).expect("the sketch has this size");
+            union.update(sketch).expect(SEED);
+            *self = Self::Many(union);
+        }
+        let Self::Many(union) = self else {
+            unreachable!("made a union above");
         };
         match later {
             Self::One(sketch) => union.update(sketch).expect(SEED),
             Self::Many(many) => union.update(&many.to_sketch()).expect(SEED),
         }
-        *self = Self::Many(union);
     }
 
     /// The estimate, rounded down.
@@ -193,6 +197,28 @@ impl Counted {
         estimate.floor() as i64
     }
 }
+
+/// Reads the stored bytes of a count; `None` when they are something else, or of a sketch of another size.
+pub(crate) fn read_count(bytes: &[u8], lg_k: u8) -> Option<CpcSketch> {
+    // The size stands at the fourth place; it is looked at before anything of it is made.
+    if bytes.get(3) != Some(&lg_k) {
+        return None;
+    }
+    let sketch = CpcSketch::deserialize(bytes).ok()?;
+    // An empty one is read without the weights that the first update needs.
+    match sketch.is_empty() {
+        true => CpcSketch::new(lg_k).ok(),
+        false => Some(sketch),
+    }
+}
+
+/// Reads the stored bytes of a percentile sketch; `None` when they are something else, or of a sketch of another size.
+pub(crate) fn read_percentiles(bytes: &[u8], k: u16) -> Option<Kll> {
+    Kll::from_bytes(bytes).filter(|sketch| sketch.k() == k && sketch.count() <= COUNT_READ_MAX)
+}
+
+/// The most values that a stored sketch is believed to have seen: what is merged of any number of them can be counted.
+const COUNT_READ_MAX: u64 = 1 << 40;
 
 impl Aggregator for Counter<'_> {
     type State = Counted;
@@ -221,6 +247,10 @@ impl Aggregator for Counter<'_> {
 
     fn store(&self, state: &Counted) -> Stored {
         Stored::Bytes(state.sketch().serialize())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Counted> {
+        stored.distinct().cloned().map(Counted::One)
     }
 
     fn output(&self, direct: bool) -> Self::Output {

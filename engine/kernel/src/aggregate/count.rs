@@ -3,6 +3,7 @@
 use arrow_array::types::Int64Type;
 
 use super::output::{Numbers, Output};
+use super::saved::Placed;
 use super::stored::Stored;
 use super::{Aggregator, Elements, Windows};
 
@@ -22,12 +23,12 @@ impl Aggregator for Count {
 
     #[inline]
     fn update(&self, state: &mut i64, _element: usize) {
-        *state += 1;
+        *state = state.wrapping_add(1);
     }
 
     #[inline]
     fn merge(&self, state: &mut i64, later: &i64) {
-        *state += later;
+        *state = state.wrapping_add(*later);
     }
 
     fn start_deleted(&self, _element: usize) -> i64 {
@@ -35,11 +36,15 @@ impl Aggregator for Count {
     }
 
     fn delete(&self, state: &mut i64, _element: usize) {
-        *state -= 1;
+        *state = state.wrapping_sub(1);
     }
 
     fn store(&self, state: &i64) -> Stored {
         Stored::Whole(*state)
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<i64> {
+        stored.whole()
     }
 
     fn output(&self, direct: bool) -> Self::Output {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::DataType as ArrowType;
 use md5::{Digest, Md5};
 use unskewed_planner::aggregation::{AggregatePart, Operation};
@@ -19,10 +19,17 @@ use super::dictionary::Dictionary;
 use super::fold::Visitor;
 use super::java_map::JavaMap;
 use super::output::{Numbers, Output};
+use super::saved::Placed;
 use super::stored::{Stored, hash_of_bits, hash_of_text};
 use super::{Aggregator, Elements, Windows, WorkOrder};
 use crate::error::KernelError;
 use crate::hash::FixedMap;
+
+/// What the reference stores instead of a set of strings that reached its bound.
+const SENTINEL: &str = "__SENTINEL__";
+
+/// The largest bound that a stored sentinel is believed to have reached.
+const BOUND_READ_MAX: usize = 1 << 20;
 
 /// Picks the aggregator of the unique counts.
 pub(crate) fn bind_unique<V: Visitor>(
@@ -140,6 +147,12 @@ impl Unique {
         }
     }
 
+    /// Whether a stored string says that the bound was reached.
+    fn is_sentinel(&self, element: u32) -> bool {
+        let strings = self.elements.as_string_opt::<i32>();
+        strings.is_some_and(|strings| strings.value(element as usize) == SENTINEL)
+    }
+
     fn insert(&self, state: &mut Vec<u32>, id: u32) {
         if state.len() < self.bound
             && let Err(place) = state.binary_search(&id)
@@ -176,6 +189,21 @@ impl Aggregator for Unique {
     fn store(&self, state: &Vec<u32>) -> Stored {
         let values = state.iter();
         Stored::List(values.map(|id| self.hashed(*id).1).collect())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Vec<u32>> {
+        let elements = stored.elements()?;
+        if let ([only], true) = (elements.as_slice(), self.digest)
+            && self.is_sentinel(*only)
+        {
+            return (self.bound <= BOUND_READ_MAX).then(|| (0..self.bound as u32).collect());
+        }
+        let ids = elements.iter().map(|element| self.ids[*element as usize]);
+        let mut state: Vec<u32> = ids.collect();
+        state.sort_unstable();
+        state.dedup();
+        state.truncate(self.bound);
+        Some(state)
     }
 
     fn output(&self, direct: bool) -> Self::Output {
@@ -224,6 +252,13 @@ impl Aggregator for Unique {
         }
         Some(outputs)
     }
+}
+
+/// The strings as bounded sets store them.
+pub(crate) fn digests(strings: &ArrayRef) -> ArrayRef {
+    let strings = strings.as_string::<i32>().iter();
+    let digests = strings.map(|string| string.map(digest_of_java_string));
+    Arc::new(StringArray::from_iter(digests))
 }
 
 /// MD5, in hexadecimal, of a string as Java serialises it: what bounded sets of strings are stored by.
@@ -300,6 +335,14 @@ impl Aggregator for Gathered {
     fn store(&self, state: &JavaMap<u32, ()>) -> Stored {
         let values = state.iter();
         Stored::List(values.map(|(_, id, ())| self.0.hashed(*id).1).collect())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<JavaMap<u32, ()>> {
+        let mut state = JavaMap::default();
+        for element in stored.elements()? {
+            self.update(&mut state, element as usize);
+        }
+        Some(state)
     }
 
     fn output(&self, direct: bool) -> Self::Output {

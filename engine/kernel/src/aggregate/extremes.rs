@@ -13,6 +13,7 @@ use super::Aggregator;
 use super::bind::{Shape, type_error};
 use super::fold::Visitor;
 use super::output::{Numbers, Taken};
+use super::saved::Placed;
 use super::stored::Stored;
 use super::values::{Strings, Values};
 use crate::error::KernelError;
@@ -83,6 +84,10 @@ impl<const MAX: bool> Aggregator for Whole<'_, MAX> {
         Stored::Whole(*state)
     }
 
+    fn load(&self, stored: Placed<'_>) -> Option<i64> {
+        stored.whole()
+    }
+
     fn output(&self, direct: bool) -> Self::Output {
         Numbers::new(direct)
     }
@@ -98,8 +103,7 @@ struct Floating<'a, const MAX: bool>(&'a [f64]);
 
 impl<const MAX: bool> Floating<'_, MAX> {
     #[inline]
-    fn key(&self, element: usize) -> i64 {
-        let value = self.0[element];
+    fn key(value: f64) -> i64 {
         if value.is_nan() {
             return if MAX { i64::MAX } else { i64::MIN };
         }
@@ -119,12 +123,12 @@ impl<const MAX: bool> Aggregator for Floating<'_, MAX> {
 
     #[inline]
     fn start(&self, element: usize) -> i64 {
-        self.key(element)
+        Self::key(self.0[element])
     }
 
     #[inline]
     fn update(&self, state: &mut i64, element: usize) {
-        *state = better::<MAX>(*state, self.key(element));
+        *state = better::<MAX>(*state, Self::key(self.0[element]));
     }
 
     #[inline]
@@ -134,6 +138,10 @@ impl<const MAX: bool> Aggregator for Floating<'_, MAX> {
 
     fn store(&self, state: &i64) -> Stored {
         Stored::Floating(f64::from_bits(flip(*state).cast_unsigned()))
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<i64> {
+        stored.floating().map(Self::key)
     }
 
     fn output(&self, direct: bool) -> Self::Output {
@@ -183,6 +191,10 @@ impl Aggregator for Text<'_> {
 
     fn store(&self, state: &u32) -> Stored {
         Stored::Element(*state)
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<u32> {
+        stored.element()
     }
 
     fn output(&self, direct: bool) -> Taken {

@@ -9,6 +9,7 @@ use arrow_array::ArrayRef;
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 
 use super::output::Output;
+use super::saved::Placed;
 use super::stored::Stored;
 use super::{Aggregator, Elements, Windows, WorkOrder};
 use crate::error::KernelError;
@@ -48,6 +49,9 @@ pub trait Fold {
 
     /// The state as it is stored.
     fn store(&self, state: &Self::State) -> Stored;
+
+    /// The state that was stored as this; `None` where no state is stored so.
+    fn load(&self, stored: Placed<'_>) -> Option<Self::State>;
 
     /// As [`Aggregator::by_ranges`].
     fn by_ranges(&self, windows: Windows<'_>) -> Option<Vec<Self::Output>> {
@@ -140,6 +144,10 @@ impl<A: Aggregator> Fold for Scalar<A> {
 
     fn store(&self, state: &A::State) -> Stored {
         self.aggregator.store(state)
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<A::State> {
+        self.aggregator.load(stored)
     }
 
     fn by_ranges(&self, windows: Windows<'_>) -> Option<Vec<A::Output>> {
@@ -263,6 +271,10 @@ impl<A: Aggregator> Fold for Exploded<A> {
 
     fn store(&self, state: &A::State) -> Stored {
         self.aggregator.store(state)
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<A::State> {
+        self.aggregator.load(stored)
     }
 }
 

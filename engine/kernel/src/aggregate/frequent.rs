@@ -7,6 +7,7 @@
 //! states are ours: the reference's are Java's own serialisation.
 
 pub(crate) mod items;
+pub(crate) mod read;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,12 +24,14 @@ use super::bind::{Shape, type_error};
 use super::fold::Visitor;
 use super::java_map::JavaMap;
 use super::output::{Maps, Numbers, Output};
+use super::saved::Placed;
 use super::scala_map::{hash_of_double, hash_of_long, in_scala_order};
 use super::stored::{Stored, hash_of_bits, hash_of_text};
 use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
 use crate::eval::java::number::double_to_string;
 use items::Items;
+use read::Readable;
 
 /// Picks the aggregator by the operand's type.
 pub(crate) fn bind<V: Visitor>(
@@ -145,7 +148,7 @@ pub(crate) fn bits(value: f64) -> u64 {
 
 /// What was counted.
 #[derive(Clone, Debug)]
-enum Counts<T> {
+pub(crate) enum Counts<T> {
     /// Exactly.
     Exact(JavaMap<T, i64>),
     /// Approximately.
@@ -284,7 +287,7 @@ struct Frequent<T> {
     k: usize,
 }
 
-impl<T: Countable> Aggregator for Frequent<T> {
+impl<T: Readable> Aggregator for Frequent<T> {
     type State = Shared<T>;
     type Output = Maps<Words, Numbers<Int64Type>>;
 
@@ -316,6 +319,10 @@ impl<T: Countable> Aggregator for Frequent<T> {
 
     fn store(&self, state: &Shared<T>) -> Stored {
         Stored::Bytes(state.borrow().to_bytes())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Shared<T>> {
+        T::counts(stored.frequent()?).cloned().map(shared)
     }
 
     fn output(&self, _direct: bool) -> Self::Output {

@@ -13,10 +13,11 @@ use arrow_schema::DataType as ArrowType;
 use unskewed_planner::aggregation::AggregatePart;
 
 use super::bind::{Shape, type_error};
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, NONE};
 use super::fold::Visitor;
 use super::java_map::JavaMap;
 use super::output::{Maps, Numbers, Taken};
+use super::saved::Placed;
 use super::stored::{Stored, hash_of_text};
 use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
@@ -85,6 +86,14 @@ fn store(values: &Dictionary, entries: impl Iterator<Item = Seen>) -> Stored {
     Stored::Map(entries.map(entry).collect())
 }
 
+/// A stored value's number and count.
+fn load(values: &Dictionary, seen: Placed<'_>) -> Option<(u32, i32)> {
+    let [element, count] = seen.fields()?;
+    let id = *values.ids.get(element.element()? as usize)?;
+    let count = i32::try_from(count.whole()?).ok()?;
+    (id != NONE).then_some((id, count))
+}
+
 impl Aggregator for Histogram {
     /// Sorted by the number of the value.
     type State = Vec<Seen>;
@@ -117,6 +126,15 @@ impl Aggregator for Histogram {
 
     fn store(&self, state: &Vec<Seen>) -> Stored {
         store(&self.values, state.iter().copied())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Vec<Seen>> {
+        let mut state = Vec::new();
+        for seen in stored.list()? {
+            let (id, count) = load(&self.values, seen)?;
+            add(&mut state, id, count);
+        }
+        Some(state)
     }
 
     fn output(&self, _direct: bool) -> Self::Output {
@@ -205,6 +223,15 @@ impl Aggregator for Limited {
         let mut entries: Vec<Seen> = state.iter().map(seen).collect();
         entries.sort_unstable_by_key(|entry| entry.id);
         store(&self.values, entries.into_iter())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<JavaMap<u32, i32>> {
+        let mut state = JavaMap::default();
+        for seen in stored.list()? {
+            let (id, count) = load(&self.values, seen)?;
+            self.add(&mut state, id, count);
+        }
+        Some(state)
     }
 
     fn output(&self, _direct: bool) -> Self::Output {

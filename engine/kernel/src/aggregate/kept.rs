@@ -19,6 +19,7 @@ use super::count::prefix_counts;
 use super::fold::{Inputs, Visitor};
 use super::heap::{self, Rank};
 use super::output::{Lists, Output, Taken};
+use super::saved::Placed;
 use super::stored::Stored;
 use super::values::{Doubles, Integers, Strings, Values};
 use super::{Aggregator, Elements, Windows, WorkOrder};
@@ -154,6 +155,12 @@ impl<T: Values> Aggregator for ByValue<T> {
         Stored::List(values.map(|value| self.values.store(*value)).collect())
     }
 
+    fn load(&self, stored: Placed<'_>) -> Option<Vec<T::Value>> {
+        let values = stored.list()?.map(|value| self.values.load(value));
+        let heap: Vec<T::Value> = values.collect::<Option<_>>()?;
+        (heap.len() <= self.k).then_some(heap)
+    }
+
     fn output(&self, _direct: bool) -> Self::Output {
         Lists::new(self.values.output(false))
     }
@@ -249,6 +256,12 @@ impl Aggregator for ByTime<'_> {
         self.pairs(state.iter().rev())
     }
 
+    fn load(&self, stored: Placed<'_>) -> Option<Vec<u32>> {
+        let mut rows = stored.elements()?;
+        rows.sort_unstable_by(|a, b| self.compare(*a, *b));
+        (rows.len() <= self.k).then_some(rows)
+    }
+
     fn output(&self, _direct: bool) -> Lists<Taken> {
         Lists::new(Taken::new(self.payload, false))
     }
@@ -321,6 +334,11 @@ impl Aggregator for Heaped<'_> {
 
     fn store(&self, state: &Vec<u32>) -> Stored {
         self.0.pairs(state.iter())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Vec<u32>> {
+        let heap = stored.elements()?;
+        (heap.len() <= self.0.k).then_some(heap)
     }
 
     fn output(&self, direct: bool) -> Lists<Taken> {

@@ -11,6 +11,7 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use super::dictionary::{Dictionary, NONE};
 use super::fold::{Fold, Items, add, take_back};
 use super::output::{Maps, Taken};
+use super::saved::Placed;
 use super::stored::Stored;
 use super::{Aggregator, WorkOrder};
 
@@ -193,5 +194,17 @@ impl<A: Aggregator> Fold for Keyed<A> {
                 .map(|(key, state)| (name(*key), self.aggregator.store(state)))
                 .collect(),
         )
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Self::State> {
+        let entry = |(row, state): (u32, Placed<'_>)| {
+            // Rows that lend have one entry each, so a map's entries are numbered as its rows are.
+            let key = *self.keys.ids.get(row as usize)?;
+            (key != NONE).then_some((key, self.aggregator.load(state)?))
+        };
+        let mut states: Self::State = stored.keyed()?.map(entry).collect::<Option<_>>()?;
+        states.sort_by_key(|(key, _)| *key);
+        let twice = states.windows(2).any(|pair| pair[0].0 == pair[1].0);
+        (!twice).then_some(states)
     }
 }

@@ -201,6 +201,11 @@ impl Kll {
         bytes
     }
 
+    /// Its size.
+    pub(crate) fn k(&self) -> u16 {
+        self.k
+    }
+
     /// How many values were seen.
     pub(crate) fn count(&self) -> u64 {
         self.count

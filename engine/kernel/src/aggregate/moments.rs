@@ -13,6 +13,7 @@ use unskewed_planner::aggregation::{AggregatePart, Operation};
 use super::bind::{Shape, type_error};
 use super::fold::Visitor;
 use super::output::Numbers;
+use super::saved::Placed;
 use super::stored::Stored;
 use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
@@ -111,6 +112,15 @@ impl Aggregator for Variance<'_> {
             Stored::Floating(state.mean),
             Stored::Floating(state.m2),
         ])
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<VarianceState> {
+        let [count, mean, m2] = stored.fields()?;
+        Some(VarianceState {
+            count: count.whole()?,
+            mean: mean.floating()?,
+            m2: m2.floating()?,
+        })
     }
 
     fn output(&self, direct: bool) -> Self::Output {
@@ -222,6 +232,17 @@ impl Aggregator for Shapely<'_> {
     fn store(&self, state: &Moments) -> Stored {
         let Moments { n, m1, m2, m3, m4 } = *state;
         Stored::List([n, m1, m2, m3, m4].map(Stored::Floating).into())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Moments> {
+        let [n, m1, m2, m3, m4] = stored.fields()?;
+        Some(Moments {
+            n: n.floating()?,
+            m1: m1.floating()?,
+            m2: m2.floating()?,
+            m3: m3.floating()?,
+            m4: m4.floating()?,
+        })
     }
 
     fn output(&self, direct: bool) -> Self::Output {

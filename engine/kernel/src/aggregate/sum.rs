@@ -13,6 +13,7 @@ use super::bind::{Shape, type_error};
 use super::count::{answer_ranges, prefix_counts};
 use super::fold::Visitor;
 use super::output::{Numbers, Pair};
+use super::saved::Placed;
 use super::stored::Stored;
 use super::{Aggregator, Elements, Windows};
 use crate::error::KernelError;
@@ -75,6 +76,10 @@ impl Aggregator for IntegerSum<'_> {
 
     fn store(&self, state: &i64) -> Stored {
         Stored::Whole(*state)
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<i64> {
+        stored.whole()
     }
 
     fn output(&self, direct: bool) -> Self::Output {
@@ -140,6 +145,10 @@ impl Aggregator for Sum<'_> {
         Stored::Floating(*state)
     }
 
+    fn load(&self, stored: Placed<'_>) -> Option<f64> {
+        stored.floating()
+    }
+
     fn output(&self, direct: bool) -> Self::Output {
         Numbers::new(direct)
     }
@@ -201,6 +210,14 @@ impl Aggregator for Average<'_> {
         Stored::Struct(vec![Stored::Floating(state.sum), Stored::Whole(count)])
     }
 
+    fn load(&self, stored: Placed<'_>) -> Option<AverageState> {
+        let [sum, count] = stored.fields()?;
+        Some(AverageState {
+            sum: sum.floating()?,
+            count: count.whole()?,
+        })
+    }
+
     fn output(&self, direct: bool) -> Self::Output {
         Numbers::new(direct)
     }
@@ -244,6 +261,10 @@ impl Aggregator for AverageAndSum<'_> {
 
     fn store(&self, state: &AverageState) -> Stored {
         self.0.store(state)
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<AverageState> {
+        self.0.load(stored)
     }
 
     fn output(&self, direct: bool) -> Self::Output {

@@ -7,6 +7,7 @@ use std::cell::Cell;
 
 use super::fold::{Fold, Items, add, take_back};
 use super::output::Lists;
+use super::saved::Placed;
 use super::stored::Stored;
 use super::{Aggregator, WorkOrder};
 use crate::error::KernelError;
@@ -138,6 +139,14 @@ impl<A: Aggregator> Fold for Tensor<A> {
     fn store(&self, state: &Self::State) -> Stored {
         let states = state.states.iter();
         Stored::List(states.map(|state| self.aggregator.store(state)).collect())
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<Self::State> {
+        let states = stored.list()?.map(|state| self.aggregator.load(state));
+        Some(Positions {
+            row: stored.first_row as usize,
+            states: states.collect::<Option<_>>()?,
+        })
     }
 
     fn check(&self) -> Result<(), KernelError> {

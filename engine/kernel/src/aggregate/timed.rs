@@ -9,6 +9,7 @@ use super::bind::Shape;
 use super::count::answer_ranges;
 use super::fold::Visitor;
 use super::output::Taken;
+use super::saved::Placed;
 use super::stored::Stored;
 use super::{Aggregator, Elements, Windows};
 use crate::error::KernelError;
@@ -96,6 +97,10 @@ impl Aggregator for Edge<'_> {
     fn store(&self, state: &u32) -> Stored {
         let time = self.times[*state as usize];
         Stored::Struct(vec![Stored::Whole(time), Stored::Element(*state)])
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<u32> {
+        stored.element()
     }
 
     fn output(&self, direct: bool) -> Taken {

@@ -10,6 +10,7 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{ArrayRef, StringArray};
 
 use super::output::{Numbers, Output, Taken};
+use super::saved::Placed;
 use super::stored::Stored;
 
 /// Elements with an order.
@@ -41,6 +42,9 @@ pub(crate) trait Values {
     /// The value as it is stored.
     fn store(&self, value: Self::Value) -> Stored;
 
+    /// The value that was stored as this.
+    fn load(&self, stored: Placed<'_>) -> Option<Self::Value>;
+
     /// Appends a value.
     fn append(&self, value: Self::Value, output: &mut Self::Output);
 }
@@ -64,6 +68,10 @@ impl Values for Integers<'_> {
 
     fn store(&self, value: i64) -> Stored {
         Stored::Whole(value)
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<i64> {
+        stored.whole()
     }
 
     fn output(&self, direct: bool) -> Self::Output {
@@ -105,6 +113,10 @@ impl Values for Doubles<'_> {
         Stored::Floating(value)
     }
 
+    fn load(&self, stored: Placed<'_>) -> Option<f64> {
+        stored.floating()
+    }
+
     fn output(&self, direct: bool) -> Self::Output {
         Numbers::new(direct)
     }
@@ -144,6 +156,10 @@ impl Values for Strings<'_> {
 
     fn store(&self, value: u32) -> Stored {
         Stored::Element(value)
+    }
+
+    fn load(&self, stored: Placed<'_>) -> Option<u32> {
+        stored.element()
     }
 
     fn output(&self, direct: bool) -> Taken {

@@ -9,7 +9,7 @@
 //! state, an unbounded one nothing else. States are folded as windows fold their days, hours and five minutes.
 //!
 //! The reference stores neither edge nor a row of the instant `B − W`, so its readers miss what a training table has
-//! (deviation D8); here the edge stands apart, where they do not look.
+//! (deviation D13); here the edge stands apart, where they do not look.
 //!
 //! Rows are either events by their time, or snapshot rows of exactly `B` with a time of their own.
 

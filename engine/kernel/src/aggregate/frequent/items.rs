@@ -7,6 +7,8 @@
 //! whose items were all purged reads back as new. *Source: the sketch's documented form, checked against recorded
 //! outputs.* Never allocates but to grow the table.
 
+mod read;
+
 use super::Countable;
 
 /// Binary logarithm of the smallest table.

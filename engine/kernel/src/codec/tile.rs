@@ -1,0 +1,71 @@
+//! The states of tiles as a stream stores them: a datum of the states of all bases, and whether the tile is complete.
+//!
+//! *Source: the specification's §5.5.*
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BinaryArray, BooleanArray, StructArray};
+use arrow_schema::DataType as ArrowType;
+use unskewed_planner::aggregation::{AggregatePart, base_parts};
+use unskewed_planner::avro::Record;
+use unskewed_planner::naming::clean;
+use unskewed_planner::schema::{DataType, Field};
+
+use super::avro::{self, Encoded};
+use super::record::record_of;
+use crate::error::KernelError;
+
+/// Reads and writes the tiles of a group-by.
+#[derive(Clone, Debug)]
+pub struct TileCodec {
+    record: Record,
+    states: DataType,
+}
+
+impl TileCodec {
+    /// The codec of the group-by of this name, of parts whose aggregations and buckets `bases` numbers.
+    pub fn new(
+        group_by_name: &str,
+        parts: &[AggregatePart],
+        bases: &[usize],
+    ) -> Result<Self, KernelError> {
+        let state =
+            |part: &AggregatePart| Field::new(&part.incremental_name, part.state_type.clone());
+        let states = base_parts(parts, bases).into_iter().map(state).collect();
+        let states = DataType::Struct(states);
+        let fields = [
+            Field::new("collapsedIr", states.clone()),
+            Field::new("isComplete", DataType::Boolean),
+        ];
+        let record = record_of(&(clean(group_by_name) + "_TILE_IR"), &fields)?;
+        Ok(Self { record, states })
+    }
+
+    /// Encodes tiles: a column of states for each base, and whether each tile is complete.
+    pub fn encode(
+        &self,
+        states: Vec<ArrayRef>,
+        complete: &BooleanArray,
+    ) -> Result<Encoded, KernelError> {
+        let ArrowType::Struct(fields) = self.states.to_arrow() else {
+            unreachable!("the states of a tile are a struct");
+        };
+        let count = complete.len();
+        let states = StructArray::try_new_with_length(fields, states, None, count)?;
+        avro::encode(
+            &self.record,
+            &[Arc::new(states), Arc::new(complete.clone())],
+        )
+    }
+
+    /// Decodes tiles to a column of states for each base.
+    pub fn decode(&self, tiles: &[&[u8]]) -> Result<Vec<ArrayRef>, KernelError> {
+        let decoded = avro::decode(&self.record, &BinaryArray::from_vec(tiles.to_vec()))?;
+        if let Some(bad) = decoded.bad.into_iter().next() {
+            return Err(KernelError::Value { reason: bad.reason });
+        }
+        let states = decoded.columns[0].as_struct();
+        Ok(states.columns().to_vec())
+    }
+}
