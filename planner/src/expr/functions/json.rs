@@ -12,6 +12,12 @@ pub(super) fn functions() -> Vec<Function> {
             [only_string(), only_string()],
             DataType::String,
         ),
+        // A column of json_tuple.
+        Function::new(
+            &["json member"],
+            [only_string(), only_string()],
+            DataType::String,
+        ),
         Function::new(&["json_array_length"], [only_string()], DataType::Int),
         Function::new(
             &["json_object_keys"],

@@ -25,6 +25,10 @@ mod write;
 pub(super) fn functions() -> Vec<Entry> {
     vec![
         eager("get_json_object", get_json_object),
+        eager("json member", |call| {
+            let (text, name) = (call.strings(0), call.strings(1));
+            call.build_strings(|row| member(text.get(row)?, name.get(row)?))
+        }),
         eager("json_array_length", |call| {
             let text = call.strings(0);
             call.build::<Int32Type>(|row| match read_path(text.get(row)?)? {
@@ -56,6 +60,19 @@ fn get_json_object(call: &Call<'_>) -> Built {
         }
         let (_, compiled) = last.as_ref()?;
         compiled.as_ref()?.find(text)
+    })
+}
+
+/// A member of the outermost object as text; of repeated ones the last that is not null.
+fn member(text: &str, name: &str) -> Option<String> {
+    let JsonValue::Object(fields) = read_path(text)? else {
+        return None;
+    };
+    let mut found = fields.into_iter().rev();
+    let (_, value) = found.find(|(known, value)| known == name && *value != JsonValue::Null)?;
+    Some(match value {
+        JsonValue::Text(text) => text,
+        other => other.to_text(),
     })
 }
 
