@@ -9,6 +9,7 @@
 mod aggregate;
 pub(crate) mod ast;
 mod bind;
+mod constant;
 mod explain;
 mod from;
 mod group;

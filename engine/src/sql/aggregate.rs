@@ -148,7 +148,8 @@ pub(super) fn states(aggregate: &Aggregate, keyed: bool) -> Stepped<Box<dyn Stat
     let result = &aggregate.data_type;
     Ok(match &aggregate.function {
         F::Count => Box::new(Folded::plain(number::Count)),
-        F::Sum => match (&argument, result) {
+        F::TrySum if *result == DataType::Long => Box::new(Folded::plain(number::TrySumLong)),
+        F::Sum | F::TrySum => match (&argument, result) {
             (_, DataType::Decimal(precision, scale)) => {
                 Box::new(Folded::plain(number::SumDecimal {
                     keyed,

@@ -164,7 +164,7 @@ impl Parser<'_> {
             "extract" if opens => self.extract(start),
             "trim" if opens => self.trim(start),
             "position" if opens => self.separated("position", &["in"], start),
-            "substring" | "substr" if opens => self.separated("substring", &["from", "for"], start),
+            "substring" | "substr" if opens => self.separated(word, &["from", "for"], start),
             "overlay" if opens => self.separated("overlay", &["placing", "from", "for"], start),
             "struct" if opens => {
                 self.advance();

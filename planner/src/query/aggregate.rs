@@ -68,7 +68,7 @@ const NAMES: [&str; 57] = [
 ];
 
 /// Aggregates of Spark that are refused by name.
-const REFUSED: [&str; 3] = ["histogram_numeric", "try_sum", "try_avg"];
+const REFUSED: [&str; 1] = ["histogram_numeric"];
 
 /// True if the name is an aggregate's.
 pub(crate) fn is_aggregate(name: &str) -> bool {
@@ -124,8 +124,8 @@ pub(crate) fn typed(mut call: Call<'_>) -> Typed {
             call.arguments = vec![Expr::new(DataType::Boolean, kind)];
             call.make(AggregateFunction::Count, DataType::Long)
         }
-        "sum" => sum(call),
-        "avg" | "mean" => average(call),
+        "sum" | "try_sum" => sum(call),
+        "avg" | "mean" | "try_avg" => average(call),
         "min" | "max" => extreme(call),
         "first" | "first_value" | "any_value" | "last" | "last_value" => end_value(call),
         "collect_list" | "array_agg" => {
@@ -306,7 +306,11 @@ fn sum(mut call: Call<'_>) -> Typed {
         integral if is_integral(&integral) => DataType::Long,
         _ => DataType::Double,
     };
-    call.make(AggregateFunction::Sum, data_type)
+    let function = match call.name {
+        "try_sum" => AggregateFunction::TrySum,
+        _ => AggregateFunction::Sum,
+    };
+    call.make(function, data_type)
 }
 
 fn average(mut call: Call<'_>) -> Typed {

@@ -161,7 +161,6 @@ pub(crate) struct Pivot {
     pub(crate) aggregates: Vec<Item>,
     pub(crate) columns: Vec<Node>,
     pub(crate) values: Vec<Item>,
-    pub(crate) alias: Option<Alias>,
     pub(crate) span: Span,
 }
 

@@ -4,12 +4,14 @@
 //! what it stands in. A common table is bound once and copied where it is used.
 
 use super::ast::{Alias, Body, CommonTable, Query, SetOperation, SortItem};
+use super::constant::integer;
+use super::group::groupable;
 use super::prepare::{Collected, Context};
 use super::scope::{Columns, same};
 use super::tree::{Operator, Relation, SortKey};
 use crate::catalog::Catalog;
-use crate::expr::ast::Node;
-use crate::expr::coerce::{is_integral, is_orderable};
+use crate::expr::ast::{Node, NodeKind};
+use crate::expr::coerce::is_orderable;
 use crate::expr::problem::{Problem, Span};
 use crate::expr::{Expr, Literal};
 use crate::schema::{DataType, Schema};
@@ -147,6 +149,11 @@ impl<'a> Binder<'a> {
         items: &[SortItem],
         outputs: &[Expr],
     ) -> Option<Vec<SortItem>> {
+        if let [item] = items
+            && is_all(&item.node)
+        {
+            return Some(of_all(item, outputs));
+        }
         let mut replaced = Vec::new();
         for item in items {
             let mut item = item.clone();
@@ -228,11 +235,9 @@ impl<'a> Binder<'a> {
         let columns = Columns::default();
         let context = Context::plain(&columns);
         let expr = self.expression(node, &context, &mut Collected::default())?;
-        match expr.as_literal() {
-            Some(Literal::Integer(n)) if *n >= 0 && is_integral(&expr.data_type) => {
-                usize::try_from(*n).ok()
-            }
-            _ => self.problem(
+        match integer(&expr).and_then(|n| usize::try_from(n).ok()) {
+            Some(count) => Some(count),
+            None => self.problem(
                 node.span,
                 format!("{word} takes a constant that is not negative"),
             ),
@@ -258,6 +263,17 @@ impl<'a> Binder<'a> {
                 let right = self.body(right, None);
                 let (left, right) = (left?.relation, right?.relation);
                 let (left, right) = self.widened(left, right, *span, word(*operation))?;
+                let compares = *operation != SetOperation::Union || !all;
+                let fields = &left.schema.fields;
+                if compares && let Some(field) = fields.iter().find(|f| !groupable(&f.data_type)) {
+                    let message = format!(
+                        "{} cannot compare column {}, which is {}",
+                        word(*operation),
+                        field.name,
+                        field.data_type
+                    );
+                    return self.problem(*span, message);
+                }
                 let relation = super::set::combine(*operation, *all, left, right);
                 self.counted(relation, *span).map(Answer::plain)
             }
@@ -300,6 +316,26 @@ pub(crate) fn ordinal(node: &Node) -> Option<i64> {
         crate::expr::ast::NodeKind::Literal(Literal::Integer(n), DataType::Int) => Some(*n),
         _ => None,
     }
+}
+
+/// `ORDER BY ALL`
+fn is_all(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Name(parts) => matches!(parts.as_slice(), [name] if same(name, "all")),
+        _ => false,
+    }
+}
+
+/// The item's direction for each column of the select list.
+fn of_all(item: &SortItem, outputs: &[Expr]) -> Vec<SortItem> {
+    let one = |expr: &Expr| {
+        let expr = Box::new(expr.clone());
+        SortItem {
+            node: Node::new(NodeKind::Bound { expr, name: None }, item.node.span),
+            ..item.clone()
+        }
+    };
+    outputs.iter().map(one).collect()
 }
 
 pub(crate) fn sorted(input: Relation, keys: Vec<SortKey>) -> Relation {

@@ -2,14 +2,15 @@
 
 use super::ast::{Alias, Condition, From, Join, JoinWord, LateralView};
 use super::bind::Binder;
+use super::constant::integer;
 use super::prepare::{Collected, Context};
 use super::scope::{Columns, ScopeColumn, same};
 use super::tree::{Join as JoinTree, JoinKey, JoinKind, Operator, Relation};
 use crate::expr::ast::{Node, NodeKind};
 use crate::expr::bind::{bind_generator, bind_named};
-use crate::expr::coerce::{is_integral, wider};
+use crate::expr::coerce::wider;
 use crate::expr::problem::Span;
-use crate::expr::{Expr, ExprKind, Generator, Literal};
+use crate::expr::{Expr, ExprKind, Generator};
 use crate::schema::{DataType, Field, Schema};
 
 /// The database of tables named without one.
@@ -23,7 +24,12 @@ impl Binder<'_> {
             From::Table { name, alias, span } => self.table(name, alias.as_ref(), *span),
             From::Query { query, alias } => {
                 let relation = self.query(query, None)?.relation;
-                self.named(relation, alias.as_ref(), &[])
+                let twins = twins(&relation);
+                let (relation, mut columns) = self.named(relation, alias.as_ref(), &[])?;
+                for (twin, first) in twins {
+                    columns.0[twin].expr = columns.0[first].expr.clone();
+                }
+                Some((relation, columns))
             }
             From::Named(inner, alias) => {
                 let (relation, columns) = self.from(inner)?;
@@ -47,7 +53,7 @@ impl Binder<'_> {
             From::View(view) => self.lateral_view(view),
             From::Pivot(pivot) => {
                 let relation = self.pivot(pivot)?;
-                self.named(relation, pivot.alias.as_ref(), &[])
+                self.named(relation, None, &[])
             }
             From::Unpivot(unpivot) => {
                 let relation = self.unpivot(unpivot)?;
@@ -87,7 +93,14 @@ impl Binder<'_> {
                 return self.problem(span, message);
             }
         };
-        let Some(schema) = self.catalog.schema(&table) else {
+        // Folders are in the lower case of the metastore, whatever a query writes.
+        let lower = table.to_lowercase();
+        let written = self.catalog.schema(&table);
+        let (table, schema) = match written {
+            Some(schema) => (table, Some(schema)),
+            None => (lower.clone(), self.catalog.schema(&lower)),
+        };
+        let Some(schema) = schema else {
             return self.problem(span, format!("there is no table {}", name.join(".")));
         };
         let filters = Vec::new();
@@ -265,12 +278,8 @@ impl Binder<'_> {
         let mut columns = Vec::new();
         let mut members = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            let Some(name) = name.as_text() else {
-                return self.problem(span, "the names of json_tuple must be constants");
-            };
-            let path = Expr::literal(Literal::String(format!("$['{name}']")), DataType::String);
-            let arguments = vec![text.clone(), path];
-            members.push(Expr::call("get_json_object", arguments, DataType::String));
+            let arguments = vec![text.clone(), name.clone()];
+            members.push(Expr::call("json member", arguments, DataType::String));
             columns.push(Field::new(format!("c{index}"), DataType::String));
         }
         let row = DataType::Struct(columns.clone());
@@ -402,6 +411,24 @@ impl Binder<'_> {
     }
 }
 
+/// Columns that are the same column under the same name again: a name means both, and is not ambiguous.
+fn twins(relation: &Relation) -> Vec<(usize, usize)> {
+    let Operator::Project { expressions, .. } = &relation.operator else {
+        return Vec::new();
+    };
+    let fields = &relation.schema.fields;
+    let first = |index: usize| {
+        let is_column = matches!(expressions[index].kind, ExprKind::Column(_));
+        (0..index).find(|i| {
+            is_column
+                && expressions[*i] == expressions[index]
+                && same(&fields[*i].name, &fields[index].name)
+        })
+    };
+    let pairs = (0..fields.len()).filter_map(|index| Some((index, first(index)?)));
+    pairs.collect()
+}
+
 /// A relation with a generator's columns after its own.
 pub(crate) fn generate(input: Relation, generator: Generator) -> Bound {
     let before = input.width();
@@ -452,18 +479,6 @@ fn common_names(left: &Columns, right: &Columns) -> Vec<String> {
     let shown = left.0.iter().filter(|c| !c.hidden);
     let names = shown.filter(|l| right.0.iter().any(|r| !r.hidden && same(&l.name, &r.name)));
     names.map(|c| c.name.clone()).collect()
-}
-
-fn integer(expr: &Expr) -> Option<i64> {
-    match &expr.kind {
-        ExprKind::Literal(Literal::Integer(value)) if is_integral(&expr.data_type) => Some(*value),
-        ExprKind::Call {
-            function: "negative",
-            arguments,
-        } => integer(&arguments[0])?.checked_neg(),
-        ExprKind::Cast(input) => integer(input),
-        _ => None,
-    }
 }
 
 /// A join whose equalities between the sides are its keys.

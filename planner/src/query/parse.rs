@@ -15,8 +15,9 @@ use crate::expr::token::TokenKind;
 const QUERY_LEVELS: usize = 6;
 
 /// Words that end an expression or a relation, and so are no alias without `AS`.
-const ENDING: [&str; 40] = [
+const ENDING: [&str; 41] = [
     "from",
+    "select",
     "where",
     "group",
     "having",

@@ -115,6 +115,9 @@ impl Parser<'_> {
         .any(|w| self.is_word(w));
         if !keyword && !self.is_symbol(")") {
             spec.base = Some(self.identifier()?);
+            self.expect(")")?;
+            spec.span = self.since(start);
+            return Ok(spec);
         }
         if self.accept_word("partition") || self.accept_word("distribute") {
             self.expect_word("by")?;

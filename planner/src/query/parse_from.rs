@@ -219,7 +219,11 @@ impl Parser<'_> {
             if !self.is_word("as") && self.is_alias() {
                 alias.name = self.identifier()?;
             }
-            if self.accept_word("as") || self.is_alias() {
+            let named = self.accept_word("as") || self.is_alias();
+            if alias.name.is_empty() && !named {
+                return self.unexpected("a name for the view");
+            }
+            if named {
                 loop {
                     alias.columns.push(self.identifier()?);
                     if !self.accept(",") {
@@ -257,13 +261,11 @@ impl Parser<'_> {
         let values: Vec<Item> = self.list(Self::item)?;
         self.expect(")")?;
         let span = self.since(start);
-        let alias = self.optional_alias()?;
         Ok(From::Pivot(Box::new(Pivot {
             input,
             aggregates,
             columns,
             values,
-            alias,
             span,
         })))
     }

@@ -11,7 +11,7 @@ use super::select::filter;
 use super::tree::{Aggregate, AggregateFunction, Operator, Relation};
 use crate::expr::ast::{Node, NodeKind};
 use crate::expr::bind::cast;
-use crate::expr::coerce::{wider_of, wider_without_strings};
+use crate::expr::coerce::{is_numeric, wider_of, wider_without_strings};
 use crate::expr::rewrite::rewrite;
 use crate::expr::{Expr, ExprKind, Literal};
 use crate::schema::{DataType, Field, Schema};
@@ -20,8 +20,7 @@ use crate::schema::{DataType, Field, Schema};
 const MAX_VALUES: usize = 10_000;
 
 impl Binder<'_> {
-    /// Rows are aggregated by the columns not named in the clause and the pivot's, then each value's row is laid beside
-    /// the others; where there is none, all is null.
+    /// A row for each list of the columns that the clause does not name, columns for each value.
     pub(super) fn pivot(&mut self, pivot: &Pivot) -> Option<Relation> {
         let (input, columns) = self.from(&pivot.input)?;
         let context = Context {
@@ -35,7 +34,7 @@ impl Binder<'_> {
             let name = item.names.first().cloned();
             outputs.push((
                 expr,
-                name.unwrap_or_else(|| pretty::name(&item.node, &columns)),
+                name.unwrap_or_else(|| pretty::name(&item.node, &columns, &[])),
             ));
         }
         if collected.aggregates.is_empty() {
@@ -61,15 +60,19 @@ impl Binder<'_> {
         if let Some((name, _)) = rest.iter().find(|(_, e)| !groupable(&e.data_type)) {
             return self.problem(pivot.span, format!("PIVOT cannot group by column {name}"));
         }
-        let keys: Vec<Expr> = rest.iter().map(|(_, e)| e.clone()).chain(by).collect();
-        let first = aggregate(input, &keys, &collected.aggregates);
-        let grouped = keys.len();
-        let computed: Vec<Expr> = outputs
-            .iter()
-            .map(|(expr, _)| over_aggregates(expr, grouped))
-            .collect();
-        let names: Vec<String> = outputs.into_iter().map(|(_, name)| name).collect();
-        Some(laid_out(first, &rest, &values, &computed, &names))
+        let names: Vec<String> = outputs.iter().map(|(_, name)| name.clone()).collect();
+        let outputs: Vec<Expr> = outputs.into_iter().map(|(expr, _)| expr).collect();
+        let table = Table {
+            rest: &rest,
+            by: &by,
+            values: &values,
+            names: &names,
+        };
+        let aggregates = &collected.aggregates;
+        Some(match outputs.iter().all(|e| is_plain(&e.data_type)) {
+            true => table.laid_out(input, aggregates, &outputs),
+            false => table.filtered(input, aggregates, &outputs),
+        })
     }
 
     /// The values of the IN list as constants of the pivot columns' types, each with its name.
@@ -116,7 +119,7 @@ impl Binder<'_> {
             let mut names = Vec::new();
             for node in nodes {
                 exprs.push(self.expression(node, &context, &mut Collected::default())?);
-                names.push(pretty::name(node, &columns));
+                names.push(pretty::name(node, &columns, &[]));
             }
             groups.push((exprs, name.clone().unwrap_or_else(|| names.join("_"))));
         }
@@ -183,7 +186,7 @@ fn value_name(node: &Node, columns: &Columns) -> String {
             let names: Vec<String> = arguments.iter().map(|n| value_name(n, columns)).collect();
             format!("{{{}}}", names.join(", "))
         }
-        _ => pretty::name(node, columns),
+        _ => pretty::name(node, columns, &[]),
     }
 }
 
@@ -217,32 +220,39 @@ fn over_aggregates(expr: &Expr, keys: usize) -> Expr {
     })
 }
 
-/// One row for each list of the remaining columns; for each value the outputs of its row.
-fn laid_out(
-    first: Relation,
-    rest: &[(String, Expr)],
-    values: &[(Vec<Expr>, String)],
-    computed: &[Expr],
-    names: &[String],
-) -> Relation {
-    let keys: Vec<Expr> = (0..rest.len()).map(|i| first.column(i)).collect();
-    let mut picks = Vec::new();
-    let mut fields: Vec<Field> = rest
-        .iter()
-        .map(|(name, e)| Field::new(name, e.data_type.clone()))
-        .collect();
-    for (row, value_name) in values {
-        let equal = row.iter().enumerate().map(|(i, value)| {
-            let column = first.column(rest.len() + i);
-            Expr::call("<=>", vec![column, value.clone()], DataType::Boolean)
-        });
-        let mut equal: Vec<Expr> = equal.collect();
-        let condition = match equal.len() {
-            1 => equal.remove(0),
-            _ => Expr::call("and", equal, DataType::Boolean),
-        };
-        for (expr, name) in computed.iter().zip(names) {
-            picks.push(Aggregate {
+/// The types of which the reference lays out rows that are aggregated already.
+fn is_plain(data_type: &DataType) -> bool {
+    is_numeric(data_type) || *data_type == DataType::Boolean
+}
+
+/// What a pivot lays out.
+struct Table<'p> {
+    /// The columns that rows are grouped by.
+    rest: &'p [(String, Expr)],
+    /// The pivot's columns.
+    by: &'p [Expr],
+    values: &'p [(Vec<Expr>, String)],
+    names: &'p [String],
+}
+
+impl Table<'_> {
+    /// Rows aggregated by remaining and pivot columns, then each value's row laid beside the others; null where there
+    /// is none.
+    fn laid_out(&self, input: Relation, aggregates: &[Aggregate], outputs: &[Expr]) -> Relation {
+        let rest = self.rest.iter().map(|(_, e)| e);
+        let keys: Vec<Expr> = rest.chain(self.by).cloned().collect();
+        let first = aggregate(input, &keys, aggregates);
+        let computed: Vec<Expr> = outputs
+            .iter()
+            .map(|expr| over_aggregates(expr, keys.len()))
+            .collect();
+        let by: Vec<Expr> = (self.rest.len()..keys.len())
+            .map(|i| first.column(i))
+            .collect();
+        let mut picks = Vec::new();
+        for (row, _) in self.values {
+            let condition = equal(&by, row);
+            picks.extend(computed.iter().map(|expr| Aggregate {
                 function: AggregateFunction::First {
                     ignore_nulls: false,
                 },
@@ -250,15 +260,86 @@ fn laid_out(
                 distinct: false,
                 filter: Some(condition.clone()),
                 data_type: expr.data_type.clone(),
-            });
-            let name = match computed.len() {
-                1 => value_name.clone(),
-                _ => format!("{value_name}_{name}"),
-            };
-            fields.push(Field::new(name, expr.data_type.clone()));
+            }));
         }
+        let keys: Vec<Expr> = (0..self.rest.len()).map(|i| first.column(i)).collect();
+        let mut relation = aggregate(first, &keys, &picks);
+        relation.schema = self.schema(outputs);
+        relation
     }
-    let mut relation = aggregate(first, &keys, &picks);
-    relation.schema = Schema::new(fields);
-    relation
+
+    /// Rows aggregated by remaining columns only, each value's aggregates over its own rows.
+    fn filtered(&self, input: Relation, aggregates: &[Aggregate], outputs: &[Expr]) -> Relation {
+        let mut all = Vec::new();
+        for (row, _) in self.values {
+            let condition = equal(self.by, row);
+            all.extend(aggregates.iter().map(|own| restricted(own, &condition)));
+        }
+        let keys: Vec<Expr> = self.rest.iter().map(|(_, e)| e.clone()).collect();
+        let aggregated = aggregate(input, &keys, &all);
+        let mut expressions: Vec<Expr> = (0..keys.len()).map(|i| aggregated.column(i)).collect();
+        for index in 0..self.values.len() {
+            let first = keys.len() + index * aggregates.len();
+            expressions.extend(outputs.iter().map(|expr| over_aggregates(expr, first)));
+        }
+        let input = Box::new(aggregated);
+        Relation::new(
+            self.schema(outputs),
+            Operator::Project { input, expressions },
+        )
+    }
+
+    fn schema(&self, outputs: &[Expr]) -> Schema {
+        let rest = self.rest.iter();
+        let mut fields: Vec<Field> = rest
+            .map(|(name, e)| Field::new(name, e.data_type.clone()))
+            .collect();
+        for (_, value) in self.values {
+            for (expr, name) in outputs.iter().zip(self.names) {
+                let name = match outputs.len() {
+                    1 => value.clone(),
+                    _ => format!("{value}_{name}"),
+                };
+                fields.push(Field::new(name, expr.data_type.clone()));
+            }
+        }
+        Schema::new(fields)
+    }
+}
+
+/// Whether the pivot's columns have these values.
+fn equal(by: &[Expr], row: &[Expr]) -> Expr {
+    let pairs = by.iter().zip(row);
+    let mut equal: Vec<Expr> = pairs
+        .map(|(column, value)| {
+            let arguments = vec![column.clone(), value.clone()];
+            Expr::call("<=>", arguments, DataType::Boolean)
+        })
+        .collect();
+    match equal.len() {
+        1 => equal.remove(0),
+        _ => Expr::call("and", equal, DataType::Boolean),
+    }
+}
+
+/// The aggregate over the rows for which a condition holds.
+fn restricted(own: &Aggregate, condition: &Expr) -> Aggregate {
+    let filter = match &own.filter {
+        None => condition.clone(),
+        Some(filter) => {
+            let both = vec![condition.clone(), filter.clone()];
+            Expr::call("and", both, DataType::Boolean)
+        }
+    };
+    let function = match own.function {
+        // The reference puts nulls in the place of other rows, which the ends must pass over.
+        AggregateFunction::First { .. } => AggregateFunction::First { ignore_nulls: true },
+        AggregateFunction::Last { .. } => AggregateFunction::Last { ignore_nulls: true },
+        _ => own.function.clone(),
+    };
+    Aggregate {
+        function,
+        filter: Some(filter),
+        ..own.clone()
+    }
 }

@@ -90,7 +90,7 @@ impl Binder<'_> {
     ) -> Option<Expr> {
         let expr = self.expression(node, context, collected)?;
         match expr.data_type {
-            DataType::Boolean | DataType::Null => Some(expr.cast(&DataType::Boolean)),
+            DataType::Boolean => Some(expr),
             other => self.problem(
                 node.span,
                 format!("a condition must be boolean, this is {other}"),
@@ -318,6 +318,16 @@ impl Preparation<'_, '_, '_> {
         if window::is_window_function(name) {
             return self.problem(node.span, format!("{name} needs OVER (…)"));
         }
+        if let ("not", [inner]) = (name, arguments)
+            && let NodeKind::Clause(clause) = &inner.kind
+            && let Clause::Subquery {
+                usage: usage @ SubqueryUse::In(_),
+                query,
+                span,
+            } = &**clause
+        {
+            return self.subquery(usage, true, query, *span);
+        }
         let prepared = self.nodes(arguments)?;
         if functions::find(name).is_none()
             && name != "struct"
@@ -350,7 +360,7 @@ impl Preparation<'_, '_, '_> {
                 };
                 self.problem(call.span, message)
             }
-            Clause::Subquery { usage, query, span } => self.subquery(usage, query, *span, node),
+            Clause::Subquery { usage, query, span } => self.subquery(usage, false, query, *span),
         }
     }
 
@@ -386,7 +396,8 @@ impl Preparation<'_, '_, '_> {
             windows: None,
             ..*self.context
         };
-        let arguments = self.arguments(&call.arguments, &context, call.name == "count");
+        let counts = call.name == "count" && !call.distinct;
+        let arguments = self.arguments(&call.arguments, &context, counts);
         let filter = match &call.filter {
             Some(filter) => Some(self.binder.condition(filter, &context, self.collected)?),
             None => None,
@@ -424,6 +435,16 @@ impl Preparation<'_, '_, '_> {
         context: &Context<'_>,
         counts: bool,
     ) -> Option<Vec<Expr>> {
+        if counts
+            && nodes
+                .iter()
+                .any(|n| matches!(&n.kind, NodeKind::Star(q) if !q.is_empty()))
+        {
+            return self.problem(
+                nodes[0].span,
+                "count takes * or columns, not a relation's *",
+            );
+        }
         if counts
             && let [one] = nodes
             && let NodeKind::Star(qualifier) = &one.kind
@@ -493,8 +514,11 @@ impl Preparation<'_, '_, '_> {
             Ok(spec) => spec,
             Err(problem) => return self.problem(problem.span, problem.message),
         };
-        if call.distinct {
-            return self.problem(node.span, "DISTINCT has no meaning in a window function");
+        if call.distinct || call.filter.is_some() {
+            return self.problem(
+                node.span,
+                "Spark 3.5 has neither DISTINCT nor FILTER in window functions",
+            );
         }
         let context = Context {
             windows: None,
@@ -536,9 +560,6 @@ impl Preparation<'_, '_, '_> {
         span: Span,
     ) -> Option<WindowFunction> {
         if window::is_window_function(&call.name) {
-            if call.filter.is_some() {
-                return self.problem(span, format!("{} has no FILTER", call.name));
-            }
             let arguments = self.arguments(&call.arguments, context, false)?;
             return match window::function(&call.name, arguments, call.ignore_nulls) {
                 Ok(function) => Some(function),
@@ -558,9 +579,9 @@ impl Preparation<'_, '_, '_> {
     fn subquery(
         &mut self,
         usage: &SubqueryUse,
+        negated: bool,
         query: &super::ast::Query,
         span: Span,
-        node: &Node,
     ) -> Option<Node> {
         if !self.context.subqueries {
             return self.problem(span, "a subquery has no meaning here");
@@ -583,7 +604,10 @@ impl Preparation<'_, '_, '_> {
                             .expression(needle, self.context, self.collected)?,
                     );
                 }
-                Usage::In(bound)
+                match negated {
+                    true => Usage::NotIn(bound),
+                    false => Usage::In(bound),
+                }
             }
         };
         let pending_query =
@@ -592,11 +616,7 @@ impl Preparation<'_, '_, '_> {
         let data_type = pending_query.data_type.clone();
         self.collected.subqueries.push(pending_query);
         let index = self.collected.subqueries.len() - 1;
-        Some(bound(
-            pending(Kind::Subquery, index, data_type),
-            None,
-            node.span,
-        ))
+        Some(bound(pending(Kind::Subquery, index, data_type), None, span))
     }
 }
 

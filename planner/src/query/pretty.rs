@@ -11,16 +11,123 @@ use crate::expr::ast::{Node, NodeKind};
 use crate::schema::DataType;
 
 /// The name of a column of the select list.
-pub(crate) fn name(node: &Node, columns: &Columns) -> String {
+pub(crate) fn name(node: &Node, columns: &Columns, windows: &[(String, WindowSpec)]) -> String {
     match &node.kind {
         NodeKind::Name(parts) => parts.last().cloned().unwrap_or_default(),
         NodeKind::Field { name, .. } => name.clone(),
-        _ => Printer { columns }.text(node),
+        // A cast column keeps its name.
+        NodeKind::Cast { input, .. } if matches!(input.kind, NodeKind::Name(_)) => {
+            name(input, columns, windows)
+        }
+        _ => Printer { columns, windows }.text(node),
     }
 }
 
+/// Functions that are casts; implicit casts do not show, and so do these not.
+const CASTS: [&str; 12] = [
+    "bigint",
+    "binary",
+    "boolean",
+    "date",
+    "decimal",
+    "double",
+    "float",
+    "int",
+    "smallint",
+    "string",
+    "timestamp",
+    "tinyint",
+];
+
+/// Functions that Spark spells in capitals.
+const UPPER: [&str; 39] = [
+    "rlike",
+    "regexp",
+    "regexp_like",
+    "ceil",
+    "floor",
+    "exp",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "power",
+    "sqrt",
+    "cbrt",
+    "hypot",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "atan2",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "cot",
+    "csc",
+    "sec",
+    "degrees",
+    "radians",
+    "e",
+    "pi",
+    "signum",
+    "rank",
+    "dense_rank",
+    "percent_rank",
+];
+
+/// Arguments that Spark fills in: of which function, for how many written ones.
+const FILLED: [(&str, usize, &[&str]); 31] = [
+    ("round", 1, &["0"]),
+    ("bround", 1, &["0"]),
+    ("substring", 2, &["2147483647"]),
+    ("substr", 2, &["2147483647"]),
+    ("split", 2, &["-1"]),
+    ("regexp_extract", 2, &["1"]),
+    ("regexp_extract_all", 2, &["1"]),
+    ("regexp_replace", 3, &["1"]),
+    ("replace", 2, &[""]),
+    ("overlay", 3, &["-1"]),
+    ("lpad", 2, &[" "]),
+    ("rpad", 2, &[" "]),
+    ("locate", 2, &["1"]),
+    ("str_to_map", 1, &[",", ":"]),
+    ("str_to_map", 2, &[":"]),
+    ("unix_timestamp", 1, &["yyyy-MM-dd HH:mm:ss"]),
+    ("to_unix_timestamp", 1, &["yyyy-MM-dd HH:mm:ss"]),
+    ("from_unixtime", 1, &["yyyy-MM-dd HH:mm:ss"]),
+    ("months_between", 2, &["true"]),
+    ("sort_array", 1, &["true"]),
+    (
+        "aggregate",
+        3,
+        &["lambdafunction(namedlambdavariable(), namedlambdavariable())"],
+    ),
+    (
+        "reduce",
+        3,
+        &["lambdafunction(namedlambdavariable(), namedlambdavariable())"],
+    ),
+    ("percentile", 2, &["1"]),
+    ("percentile_approx", 2, &["10000"]),
+    ("approx_percentile", 2, &["10000"]),
+    ("lag", 1, &["1", "NULL"]),
+    ("lag", 2, &["NULL"]),
+    ("lead", 1, &["1", "NULL"]),
+    ("lead", 2, &["NULL"]),
+    ("ntile", 0, &["1"]),
+    ("mask", 1, &["X", "x", "n", "NULL"]),
+];
+
 struct Printer<'c> {
     columns: &'c Columns,
+    windows: &'c [(String, WindowSpec)],
 }
 
 impl Printer<'_> {
@@ -56,21 +163,13 @@ impl Printer<'_> {
                 format!("{}[{}]", self.text(input), self.text(index))
             }
             NodeKind::Lambda { parameters, body } => {
-                let body = Printer {
-                    columns: &Columns::default(),
-                }
-                .lambda_body(body, parameters);
+                let body = self.text(&without_names(body, parameters));
                 let names = vec!["namedlambdavariable()"; parameters.len()];
                 format!("lambdafunction({body}, {})", names.join(", "))
             }
             NodeKind::Call { name, arguments } => self.call(name, arguments),
             NodeKind::Clause(clause) => self.clause(clause),
         }
-    }
-
-    /// In a lambda's body its parameters have no names.
-    fn lambda_body(&self, body: &Node, parameters: &[String]) -> String {
-        self.text(&without_names(body, parameters))
     }
 
     fn list(&self, nodes: &[Node]) -> String {
@@ -101,12 +200,41 @@ impl Printer<'_> {
             ("isnull", 1) => format!("({} IS NULL)", one(0)),
             ("isnotnull", 1) => format!("({} IS NOT NULL)", one(0)),
             ("in", _) => format!("({} IN ({}))", one(0), self.list(&arguments[1..])),
-            ("like", 2) => format!("{} LIKE {}", one(0), one(1)),
-            ("rlike", 2) => format!("RLIKE({}, {})", one(0), one(1)),
+            ("like", 2) | ("like escape", 3) => format!("{} LIKE {}", one(0), one(1)),
+            ("ilike escape", 3) => format!("ilike({}, {})", one(0), one(1)),
+            (name, 1) if CASTS.contains(&name) => one(0),
+            ("position", 2) => format!("locate({}, {}, 1)", one(0), one(1)),
+            ("struct", 0) => "struct()".into(),
             ("if", 3) => format!("(IF({}, {}, {}))", one(0), one(1), one(2)),
             ("count", 1) if matches!(arguments[0].kind, NodeKind::Star(_)) => "count(1)".into(),
-            _ => format!("{name}({})", self.list(arguments)),
+            _ => self.function(name, arguments),
         }
+    }
+
+    /// A function in Spark's spelling, with the arguments that it fills in.
+    fn function(&self, name: &str, arguments: &[Node]) -> String {
+        let mut list: Vec<String> = arguments.iter().map(|node| self.text(node)).collect();
+        let filled = FILLED
+            .iter()
+            .find(|(known, count, _)| *known == name && *count == arguments.len());
+        if let Some((_, _, more)) = filled {
+            list.extend(more.iter().map(|text| (*text).to_owned()));
+        }
+        if matches!(
+            name,
+            "first" | "last" | "any_value" | "first_value" | "last_value"
+        ) {
+            list.truncate(1);
+        }
+        // Schemas and options are no arguments to Spark.
+        if matches!(name, "from_json" | "from_csv" | "to_json" | "to_csv") {
+            list.truncate(1);
+        }
+        let spelled = match UPPER.contains(&name) {
+            true => name.to_uppercase(),
+            false => name.to_owned(),
+        };
+        format!("{spelled}({})", list.join(", "))
     }
 
     fn clause(&self, clause: &Clause) -> String {
@@ -134,7 +262,7 @@ impl Printer<'_> {
         if let [item] = call.within.as_slice() {
             text += &format!(" WITHIN GROUP (ORDER BY {})", self.sort(item));
         }
-        if call.ignore_nulls {
+        if call.ignore_nulls && !matches!(call.name.as_str(), "lag" | "lead") {
             text += " ignore nulls";
         }
         if let Some(filter) = &call.filter {
@@ -144,12 +272,7 @@ impl Printer<'_> {
     }
 
     fn window(&self, call: &FunctionClause, window: &WindowSpec) -> String {
-        if let Some(base) = &window.base
-            && window.partition.is_empty()
-            && window.order.is_empty()
-        {
-            return base.clone();
-        }
+        let window = &super::window::spec(call, self.windows).unwrap_or_else(|_| window.clone());
         let mut parts = Vec::new();
         if !window.partition.is_empty() {
             parts.push(format!("PARTITION BY {}", self.list(&window.partition)));
@@ -161,11 +284,19 @@ impl Printer<'_> {
         parts.push(match &window.frame {
             Some(frame) => {
                 let word = if frame.rows { "ROWS" } else { "RANGE" };
-                let (start, end) = (self.bound(&frame.start), self.bound(&frame.end));
+                let bound = |bound| self.bound(bound, frame.rows);
+                let (start, end) = (bound(&frame.start), bound(&frame.end));
                 format!("{word} BETWEEN {start} AND {end}")
             }
             None if window.order.is_empty() => {
                 "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING".into()
+            }
+            None if matches!(call.name.as_str(), "lag" | "lead") => {
+                let offset = shift_text(call);
+                format!("ROWS BETWEEN {offset} FOLLOWING AND {offset} FOLLOWING")
+            }
+            None if matches!(call.name.as_str(), "cume_dist" | "nth_value") => {
+                "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".into()
             }
             None if is_window_function(&call.name) => {
                 "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".into()
@@ -175,11 +306,14 @@ impl Printer<'_> {
         format!("({})", parts.join(" "))
     }
 
-    fn bound(&self, bound: &BoundClause) -> String {
+    fn bound(&self, bound: &BoundClause, rows: bool) -> String {
         match bound {
             BoundClause::UnboundedPreceding => "UNBOUNDED PRECEDING".into(),
             BoundClause::UnboundedFollowing => "UNBOUNDED FOLLOWING".into(),
             BoundClause::CurrentRow => "CURRENT ROW".into(),
+            BoundClause::Preceding(node) if !rows => {
+                format!("(- {}) FOLLOWING", self.text(node))
+            }
             BoundClause::Preceding(node) => format!("{} PRECEDING", self.text(node)),
             BoundClause::Following(node) => format!("{} FOLLOWING", self.text(node)),
         }
@@ -190,6 +324,16 @@ impl Printer<'_> {
         let nulls = if item.nulls_first { "FIRST" } else { "LAST" };
         format!("{} {direction} NULLS {nulls}", self.text(&item.node))
     }
+}
+
+/// How far a lag or lead looks on.
+fn shift_text(call: &FunctionClause) -> String {
+    let rows = match call.arguments.get(1).map(|node| &node.kind) {
+        Some(NodeKind::Literal(Literal::Integer(rows), _)) => *rows,
+        _ => 1,
+    };
+    let rows = if call.name == "lag" { -rows } else { rows };
+    rows.to_string()
 }
 
 /// The tree with names of lambda parameters as Spark prints them.
@@ -231,7 +375,11 @@ pub(super) fn literal(value: &Literal, data_type: &DataType) -> String {
             let days = i32::try_from(*days).unwrap_or_default();
             format!("DATE '{}'", crate::time::Partition { day: days })
         }
+        (Literal::Integer(micros), DataType::Timestamp) => {
+            format!("TIMESTAMP '{}'", timestamp(*micros))
+        }
         (Literal::Integer(value), _) => value.to_string(),
+        (Literal::Double(value), DataType::Float) => float(*value),
         (Literal::Double(value), _) => double(*value),
         (Literal::Decimal(value), DataType::Decimal(_, scale)) => decimal(*value, *scale),
         (Literal::Decimal(value), _) => value.to_string(),
@@ -257,6 +405,30 @@ fn double(value: f64) -> String {
         };
     }
     format!("{value:?}")
+}
+
+/// Without fractions of a second where there are none.
+fn timestamp(micros: i64) -> String {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let day = i32::try_from(micros.div_euclid(DAY_MICROS)).unwrap_or_default();
+    let rest = micros.rem_euclid(DAY_MICROS);
+    let (seconds, fraction) = (rest / 1_000_000, rest % 1_000_000);
+    let day = crate::time::Partition { day };
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let fraction = match fraction {
+        0 => String::new(),
+        some => format!(".{some:06}").trim_end_matches('0').to_owned(),
+    };
+    format!("{day} {hour:02}:{minute:02}:{second:02}{fraction}")
+}
+
+fn float(value: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "it was written as a float")]
+    let narrow = value as f32;
+    match narrow.to_string().parse::<f64>() {
+        Ok(value) => double(value),
+        Err(_) => double(value),
+    }
 }
 
 fn decimal(value: i128, scale: i8) -> String {

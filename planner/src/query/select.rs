@@ -29,7 +29,7 @@ pub(super) struct Output {
 /// The bound expressions of a block.
 struct Block {
     outputs: Vec<Output>,
-    generator: Option<Generator>,
+    generators: Vec<Generator>,
     having: Option<Expr>,
     sort: Vec<SortKey>,
     groups: Option<Groups>,
@@ -151,7 +151,7 @@ impl Binder<'_> {
             keys,
             ..Context::plain(columns)
         };
-        let (outputs, generator) = self.outputs(&items, &context, &mut collected)?;
+        let (outputs, generators) = self.outputs(&items, &context, &mut collected)?;
         let aliases: Vec<(String, Expr)> = outputs
             .iter()
             .map(|output| (output.name.clone(), output.expr.clone()))
@@ -171,6 +171,7 @@ impl Binder<'_> {
         let order = self.ordinals(order, &exprs)?;
         let context = Context {
             first: &aliases,
+            windows: None,
             ..context
         };
         let sort = self.sort_keys(&order, &context, &mut collected)?;
@@ -180,7 +181,7 @@ impl Binder<'_> {
         }
         Some(Block {
             outputs,
-            generator,
+            generators,
             having,
             sort,
             groups,
@@ -218,7 +219,15 @@ impl Binder<'_> {
             first: &first,
             ..*context
         };
-        self.condition(node, &context, collected)
+        // A bare null is a condition here, though not in WHERE.
+        let expr = self.expression(node, &context, collected)?;
+        match expr.data_type {
+            DataType::Boolean | DataType::Null => Some(expr.cast(&DataType::Boolean)),
+            other => {
+                let message = format!("a condition must be boolean, this is {other}");
+                self.problem(node.span, message)
+            }
+        }
     }
 
     /// The items with each `*` replaced by the columns it stands for.
@@ -285,29 +294,25 @@ impl Binder<'_> {
         items: &[Item],
         context: &Context<'_>,
         collected: &mut Collected,
-    ) -> Option<(Vec<Output>, Option<Generator>)> {
+    ) -> Option<(Vec<Output>, Vec<Generator>)> {
         let mut outputs: Vec<Output> = Vec::new();
-        let mut generator = None;
+        let mut generators: Vec<Generator> = Vec::new();
         let mut failed = false;
         let mut aliases: Vec<(String, Expr)> = Vec::new();
         for item in items {
-            let span = item.node.span;
             let context = Context {
                 last: &aliases,
                 ..*context
             };
             match self.generator(&item.node, &context, collected) {
                 None => failed = true,
-                Some(Some(_)) if generator.is_some() => {
-                    self.problem::<()>(span, "only one generator may stand in a select list");
-                    failed = true;
-                }
                 Some(Some(found)) => {
-                    match self.generator_outputs(item, &found) {
+                    let before = generators.iter().map(|g| g.columns.len()).sum();
+                    match self.generator_outputs(item, &found, before) {
                         Some(more) => outputs.extend(more),
                         None => failed = true,
                     }
-                    generator = Some(found);
+                    generators.push(found);
                 }
                 Some(None) => match self.output(item, &context, collected) {
                     Some(output) => {
@@ -320,7 +325,7 @@ impl Binder<'_> {
                 },
             }
         }
-        (!failed).then_some((outputs, generator))
+        (!failed).then_some((outputs, generators))
     }
 
     fn output(
@@ -336,12 +341,22 @@ impl Binder<'_> {
         let expr = self.expression(&item.node, context, collected)?;
         let name = match item.names.first() {
             Some(name) => name.clone(),
-            None => pretty::name(&item.node, context.columns),
+            None => pretty::name(
+                &item.node,
+                context.columns,
+                context.windows.unwrap_or_default(),
+            ),
         };
         Some(Output { name, expr, span })
     }
 
-    fn generator_outputs(&mut self, item: &Item, generator: &Generator) -> Option<Vec<Output>> {
+    /// The columns of a generator, `before` of earlier ones standing first.
+    fn generator_outputs(
+        &mut self,
+        item: &Item,
+        generator: &Generator,
+        before: usize,
+    ) -> Option<Vec<Output>> {
         let made = generator.columns.len();
         if !item.names.is_empty() && item.names.len() != made {
             let message = format!(
@@ -353,7 +368,7 @@ impl Binder<'_> {
         let columns = generator.columns.iter().enumerate();
         let output = |(index, column): (usize, &Field)| Output {
             name: item.names.get(index).unwrap_or(&column.name).clone(),
-            expr: pending(Kind::Generated, index, column.data_type.clone()),
+            expr: pending(Kind::Generated, before + index, column.data_type.clone()),
             span: item.node.span,
         };
         Some(columns.map(output).collect())
@@ -397,12 +412,12 @@ impl Binder<'_> {
             empty = None;
         }
         relation = self.windowed(relation, &block.collected, &mut placed, select.span)?;
-        if let Some(generator) = &block.generator {
+        placed.generated = relation.width();
+        for generator in &block.generators {
             let mut generator = generator.clone();
             for input in &mut generator.inputs {
                 *input = self.placed_at(input, &placed, select.span)?;
             }
-            placed.generated = relation.width();
             relation = generate(relation, generator).0;
             empty = None;
         }
@@ -676,7 +691,7 @@ fn stands_alone(subquery: &PendingSubquery, negated: bool) -> bool {
     match subquery.usage {
         Usage::Exists => true,
         Usage::In(_) => !negated,
-        Usage::Scalar => false,
+        Usage::NotIn(_) | Usage::Scalar => false,
     }
 }
 

@@ -20,8 +20,10 @@ use crate::schema::{DataType, Field, Schema};
 pub(crate) enum Usage {
     Scalar,
     Exists,
-    /// Whether these values are among its rows.
+    /// Whether these values are among its rows; as a value false where it is not known.
     In(Vec<Expr>),
+    /// Whether they are not; false where it is not known.
+    NotIn(Vec<Expr>),
 }
 
 /// A subquery that waits for its place.
@@ -69,6 +71,10 @@ impl Binder<'_> {
             Usage::In(needles) => {
                 let needles = self.met(needles, &mut answer, span)?;
                 (Usage::In(needles), DataType::Boolean)
+            }
+            Usage::NotIn(needles) => {
+                let needles = self.met(needles, &mut answer, span)?;
+                (Usage::NotIn(needles), DataType::Boolean)
             }
         };
         Some(PendingSubquery {
@@ -178,7 +184,7 @@ impl Binder<'_> {
         match &pending.usage {
             Usage::Scalar => self.attach_scalar(left, pending, keys),
             Usage::Exists => Some(attach_exists(left, &pending.answer.relation, &keys)),
-            Usage::In(needles) => {
+            Usage::In(needles) | Usage::NotIn(needles) => {
                 let mut placed = Vec::new();
                 for needle in needles {
                     placed.push(self.placed(needle, place, pending.span)?);
@@ -189,7 +195,8 @@ impl Binder<'_> {
                         "IN with several columns may only stand alone in WHERE",
                     );
                 };
-                Some(attach_in(left, &pending.answer.relation, &keys, needle))
+                let (joined, found) = attach_in(left, &pending.answer.relation, &keys, needle);
+                Some((joined, known(found, &pending.usage)))
             }
         }
     }
@@ -342,6 +349,16 @@ fn attach_exists(left: Relation, right: &Relation, keys: &[Equality]) -> (Relati
     let joined = join(left, found, JoinKind::Left, renumbered(keys));
     let value = present(joined.column(width + count));
     (joined, value)
+}
+
+/// What is not known counts as false, whether it was asked for IN or for NOT IN, as the reference's joins have it.
+fn known(found: Expr, usage: &Usage) -> Expr {
+    let negated = matches!(usage, Usage::NotIn(_));
+    let found = Expr::call("coalesce", vec![found, truth(negated)], DataType::Boolean);
+    match negated {
+        true => Expr::call("not", vec![found], DataType::Boolean),
+        false => found,
+    }
 }
 
 fn present(column: Expr) -> Expr {

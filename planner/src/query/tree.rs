@@ -186,6 +186,8 @@ pub enum AggregateFunction {
     Count,
     /// Integers wrap, decimals out of range are null.
     Sum,
+    /// A sum of integers that does not fit is null.
+    TrySum,
     Average,
     Min,
     Max,

@@ -1,12 +1,13 @@
 //! Window functions: names, types, and frames by Spark's rules.
 
 use super::ast::{BoundClause, FrameClause, FunctionClause, WindowSpec};
+use super::constant::integer;
 use super::scope::same;
 use super::tree::{Frame, RangeBound, SortKey, WindowCall, WindowFunction};
+use crate::expr::Expr;
 use crate::expr::ast::{Node, NodeKind};
 use crate::expr::coerce::{is_integral, wider};
 use crate::expr::problem::{Problem, Span};
-use crate::expr::{Expr, ExprKind, Literal};
 use crate::schema::DataType;
 
 const NAMES: [&str; 9] = [
@@ -32,7 +33,7 @@ pub(crate) fn spec(
     named: &[(String, WindowSpec)],
 ) -> Result<WindowSpec, Problem> {
     let mut spec = call.over.clone().unwrap_or_default();
-    // A window may begin with another; each is used once, so that a circle ends.
+    // A window may be another's name; each is used once, so that a circle ends.
     let mut left = named.len() + 1;
     while let Some(base) = spec.base.take() {
         let found = named.iter().find(|(name, _)| same(name, &base));
@@ -43,19 +44,7 @@ pub(crate) fn spec(
             ));
         };
         left -= 1;
-        if !spec.partition.is_empty() && !base.partition.is_empty()
-            || !spec.order.is_empty() && !base.order.is_empty()
-        {
-            let message = "the window it begins with has such a clause already";
-            return Err(Problem::new(spec.span, message));
-        }
-        spec = WindowSpec {
-            base: base.base.clone(),
-            partition: [base.partition.clone(), spec.partition].concat(),
-            order: [base.order.clone(), spec.order].concat(),
-            frame: spec.frame.or_else(|| base.frame.clone()),
-            span: spec.span,
-        };
+        spec = base.clone();
     }
     Ok(spec)
 }
@@ -140,20 +129,6 @@ fn shift(
         default: default.cast(&to),
         ignore_nulls,
     })
-}
-
-fn integer(expr: &Expr) -> Option<i64> {
-    match (&expr.kind, is_integral(&expr.data_type)) {
-        (ExprKind::Literal(Literal::Integer(value)), true) => Some(*value),
-        (
-            ExprKind::Call {
-                function: "negative",
-                arguments,
-            },
-            true,
-        ) => integer(&arguments[0])?.checked_neg(),
-        _ => None,
-    }
 }
 
 /// The call with its frame and type.
@@ -293,6 +268,11 @@ fn range_bound(
     };
     let expr = bind(&Node::new(moved, node.span))?;
     let wanted = &key.expr.data_type;
+    let offset = bind(node)?.data_type;
+    if *wanted == DataType::Date && matches!(offset, DataType::DayTimeInterval(..)) {
+        let message = "the offset of an order by dates is a number of days";
+        return Err(Problem::new(node.span, message));
+    }
     let alike = expr.data_type == *wanted
         || is_integral(&expr.data_type) && is_integral(wanted)
         || *wanted == DataType::Date && matches!(expr.data_type, DataType::Date)

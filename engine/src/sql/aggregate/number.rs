@@ -60,6 +60,32 @@ impl Fold for SumLong {
     }
 }
 
+/// Integers; once the sum does not fit it is null.
+pub(super) struct TrySumLong;
+
+impl Fold for TrySumLong {
+    /// The sum, and whether it got lost.
+    type State = (Option<i64>, bool);
+    type Input = Int64Array;
+
+    fn read(&mut self, columns: &[ArrayRef]) -> Stepped<Int64Array> {
+        SumLong.read(columns)
+    }
+
+    fn add(&self, (sum, lost): &mut Self::State, input: &Int64Array, row: usize) {
+        if input.is_valid(row) {
+            let next = sum.unwrap_or(0).checked_add(input.value(row));
+            *lost |= next.is_none();
+            *sum = next;
+        }
+    }
+
+    fn finish(&self, states: Vec<Self::State>) -> Stepped<ArrayRef> {
+        let sums = states.into_iter().map(|(sum, lost)| sum.filter(|_| !lost));
+        Ok(Arc::new(sums.collect::<Int64Array>()))
+    }
+}
+
 /// Floats, added in the order of the rows.
 pub(super) struct SumDouble;
 

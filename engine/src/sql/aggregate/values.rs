@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, ListArray};
+use arrow_array::{ArrayRef, Float64Array, ListArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::DataType as ArrowType;
@@ -240,25 +240,48 @@ impl Collect {
     }
 }
 
+/// What a list takes: values, and what tells them apart in a set.
+pub(super) struct Collected {
+    values: Encoded,
+    identities: Option<Encoded>,
+    floats: Option<Float64Array>,
+}
+
 impl Fold for Collect {
     type State = Held;
-    type Input = Encoded;
+    type Input = Collected;
 
-    fn read(&mut self, columns: &[ArrayRef]) -> Stepped<Encoded> {
-        match self.set {
-            true => self.codec.encode(&distinct_floats(&columns[0])),
-            false => self.codec.encode(&columns[0]),
-        }
+    /// As in the reference's hash sets, zeros are one value, the first that came, and every NaN is one of its own.
+    fn read(&mut self, columns: &[ArrayRef]) -> Stepped<Collected> {
+        let column = &columns[0];
+        let is_float = matches!(column.data_type(), ArrowType::Float32 | ArrowType::Float64);
+        let (identities, floats) = match self.set {
+            false => (None, None),
+            true if is_float => {
+                let identities = self.codec.encode(&normalized(column))?;
+                (Some(identities), Some(super::number::doubles(column)?))
+            }
+            true => (Some(self.codec.encode(column)?), None),
+        };
+        Ok(Collected {
+            values: self.codec.encode(column)?,
+            identities,
+            floats,
+        })
     }
 
-    fn add(&self, state: &mut Held, input: &Encoded, row: usize) {
-        if input.is_null(row) {
+    fn add(&self, state: &mut Held, input: &Collected, row: usize) {
+        if input.values.is_null(row) {
             return;
         }
-        let value: Bytes = input.bytes(row).into();
-        if self.set && !state.seen.insert(Arc::clone(&value)) {
+        let alone = input.floats.as_ref().is_some_and(|f| f.value(row).is_nan());
+        if let Some(identities) = &input.identities
+            && !alone
+            && !state.seen.insert(identities.bytes(row).into())
+        {
             return;
         }
+        let value: Bytes = input.values.bytes(row).into();
         state.bytes += value.len() + 48;
         state.values.push(value);
     }
@@ -279,23 +302,6 @@ impl Fold for Collect {
 
     fn held(&self, state: &Held) -> usize {
         state.bytes
-    }
-}
-
-/// A set tells NaN apart from no other NaN, but keeps both zeros, as the reference's hash sets do.
-fn distinct_floats(column: &ArrayRef) -> ArrayRef {
-    use arrow_array::cast::AsArray;
-    use arrow_array::types::{Float32Type, Float64Type};
-    match column.data_type() {
-        ArrowType::Float32 => {
-            let values = column.as_primitive::<Float32Type>();
-            Arc::new(values.unary::<_, Float32Type>(|v| if v.is_nan() { f32::NAN } else { v }))
-        }
-        ArrowType::Float64 => {
-            let values = column.as_primitive::<Float64Type>();
-            Arc::new(values.unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v }))
-        }
-        _ => Arc::clone(column),
     }
 }
 
