@@ -53,6 +53,7 @@ use output::Output;
 use saved::Placed;
 use stored::Stored;
 
+use crate::window::Resolution;
 use crate::window::timeline::Timeline;
 
 /// One operation bound to the elements of a call.
@@ -129,12 +130,25 @@ pub trait Aggregator {
 /// Whether the order of work, in which values are added and states merged, shows in what is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WorkOrder {
-    /// No more than in the last digits: the canonical fold serves.
+    /// No.
     Free,
+    /// No more than in the last digits: the canonical fold serves, but where all hops are days and where states are
+    /// stored.
+    Digits,
     /// Yes: the reference's order is followed (`replay.rs`).
     Rows,
     /// Yes, and so does which other times are asked for the key.
     Questions,
+}
+
+impl WorkOrder {
+    /// Whether windows with these tails are answered in the reference's order.
+    pub(crate) fn is_followed(self, by: Resolution) -> bool {
+        match by {
+            Resolution::Daily => self >= Self::Digits,
+            Resolution::FiveMinutes | Resolution::Collapsed => self >= Self::Rows,
+        }
+    }
 }
 
 /// Some windows of a timeline.

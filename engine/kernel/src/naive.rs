@@ -72,7 +72,7 @@ pub fn point_in_time(
 ) -> Answers {
     let mut columns = canonical(parts, right, by, run, queries);
     let is_sibling = |a: &AggregatePart, b: &AggregatePart| {
-        a.base() == b.base() && a.arguments == b.arguments && replay::shows_order(a)
+        a.base() == b.base() && a.arguments == b.arguments && replay::shows_order(a, by)
     };
     for (place, part) in parts.iter().enumerate() {
         // The windows of one base are worked on together, each once, when the first of them comes up.
@@ -105,7 +105,7 @@ fn canonical(
     queries: Queries<'_>,
 ) -> Answers {
     answers(parts, run, queries, |part, rows, query| {
-        if replay::shows_order(part) {
+        if replay::shows_order(part, by) {
             return None;
         }
         let tail = by.tail_millis(part.window, query);

@@ -1,12 +1,16 @@
-//! States of a day as they are stored, against what the reference stored for the same rows.
+//! States as they are stored, of a day and of a batch, against what the reference stored for the same rows.
 
 use std::sync::Arc;
 
-use arrow_array::{Int64Array, StringArray};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use unskewed_kernel::evaluate::batch_states::BatchStates;
 use unskewed_kernel::evaluate::day_states::DayStates;
+use unskewed_kernel::evaluate::point_in_time::PointInTime;
 use unskewed_kernel::naive::generate::{Random, Recipe, sample};
 use unskewed_kernel::naive::value::Value;
 use unskewed_kernel::run::{Evaluator, Queries, Run};
+use unskewed_kernel::window::Resolution;
 use unskewed_planner::aggregation::{AggregatePart, Arguments, Operation, PartSpec};
 use unskewed_planner::schema::{DataType, Field, Schema};
 use unskewed_planner::time::{DAY_MILLIS, Window};
@@ -142,4 +146,56 @@ fn every_state_has_a_form() {
             .count();
     }
     assert!(present > parts.len(), "{present} of {} parts", parts.len());
+}
+
+/// Floats of a day are added as they stand in the file, not by time: in finished values, daily states, and the hops and
+/// the collapsed states of a batch alike. Only one of the orders keeps the one.
+#[test]
+fn floats_are_added_by_position() {
+    let day = 1_708_905_600_000;
+    let schema = Schema::new(vec![Field::new("amount", DataType::Double)]);
+    let parts = [
+        part("amount", Operation::Sum, None, &schema),
+        part("amount", Operation::Average, None, &schema),
+    ];
+    let amounts: ArrayRef = Arc::new(Float64Array::from(vec![1e16, 1.0, -1e16]));
+    let by_time = [1, 2, 3].map(|minute| day + minute * 60_000);
+    let (offsets, ends) = ([0, 3], [day + DAY_MILLIS]);
+    let queries = Queries {
+        offsets: &[0, 1],
+        ts: &ends,
+    };
+    for (positions, sum) in [([5, 6, 7], 0.0), ([5, 7, 6], 1.0)] {
+        let run = Run {
+            offsets: &offsets,
+            ts: &by_time,
+            positions: &positions,
+            columns: std::slice::from_ref(&amounts),
+        };
+        let mut finished = PointInTime::new(&parts, &schema, Resolution::Daily).expect("they fit");
+        let mut daily = DayStates::new(&parts, &schema).expect("they fit");
+        assert!(finished.needs().positions && daily.needs().positions);
+        let found = finished.evaluate(run, queries).expect("the run is whole");
+        assert_eq!(Value::read(&found.columns[0], 0), Value::double(sum));
+        assert_eq!(Value::read(&found.columns[1], 0), Value::double(sum / 3.0));
+        let found = daily.evaluate(run, queries).expect("the run is whole");
+        assert_eq!(Value::read(&found.columns[0], 0), Value::double(sum));
+        let bases: Vec<usize> = (0..parts.len()).collect();
+        let mut batch = BatchStates::new(&parts, &bases, &schema, None).expect("they fit");
+        assert!(batch.needs().positions);
+        // Before the end of the day the rows are collapsed; two days on they are the window's tail.
+        let found = batch.evaluate(run, queries).expect("the run is whole");
+        let collapsed = found.columns[0].as_struct().column(0);
+        assert_eq!(Value::read(collapsed, 0), Value::double(sum));
+        let ends = [day + 3 * DAY_MILLIS];
+        let later = Queries {
+            ts: &ends,
+            ..queries
+        };
+        let found = batch.evaluate(run, later).expect("the run is whole");
+        let hops = found.columns[1].as_list::<i32>().value(0);
+        let hours = hops.as_list::<i32>().value(1);
+        let state = hours.as_struct().column(0);
+        assert_eq!(Value::read(state, 0), Value::double(sum));
+    }
 }

@@ -225,6 +225,10 @@ impl Aggregator for Counter<'_> {
     type Output = Numbers<Int64Type>;
     const FROM_ROWS: bool = true;
 
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Digits
+    }
+
     fn start(&self, element: usize) -> Counted {
         let mut state = Counted::new(self.lg_k);
         self.update(&mut state, element);

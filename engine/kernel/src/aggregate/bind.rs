@@ -113,6 +113,10 @@ pub(crate) fn work_order(part: &AggregatePart) -> WorkOrder {
         {
             WorkOrder::Rows
         }
+        Operation::Average | Operation::Variance | Operation::ApproxUniqueCount => {
+            WorkOrder::Digits
+        }
+        Operation::Sum if part.operand_type == DataType::Double => WorkOrder::Digits,
         _ => WorkOrder::Free,
     }
 }

@@ -89,6 +89,10 @@ impl Aggregator for Variance<'_> {
     type Output = Numbers<Float64Type>;
     const FROM_ROWS: bool = true;
 
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Digits
+    }
+
     #[inline]
     fn start(&self, element: usize) -> VarianceState {
         let mut state = VarianceState::default();

@@ -10,7 +10,8 @@
 //! heads are shipped again (TEMPORAL), and the rows of the head join them as one state; where answers depend on the
 //! questions, as one state for the rows between each two questions. SNAPSHOT asks at every midnight from the key's
 //! first question to its last. Copies are made where the reference makes them: a state that is merged into nothing, and
-//! one that is gone on from. *Source: rule 22 of `docs/semantics.md`.*
+//! one that is gone on from. What is stored of rows is one state that they are added to. *Source: rule 22 of
+//! `docs/semantics.md`.*
 //!
 //! Cost: linear in rows × sizes of hops, and in questions × windows × hops that enter. Never used where the canonical
 //! fold gives the same bits.
@@ -23,7 +24,7 @@ use unskewed_planner::time::{DAY_MILLIS, FIVE_MINUTES_MILLIS, HOUR_MILLIS, Windo
 use super::WorkOrder;
 use super::fold::{Fold, Visitor, merge_option};
 use super::output::Output;
-use super::sawtooth::Sawtooth;
+use super::sawtooth::{Sawtooth, SawtoothStates};
 use super::stored::Stored;
 use crate::error::KernelError;
 use crate::run::{Queries, Run};
@@ -58,7 +59,7 @@ impl Visitor for AsOf<'_> {
     type Answer = Vec<ArrayRef>;
 
     fn visit<F: Fold>(self, fold: &F) -> Result<Vec<ArrayRef>, KernelError> {
-        if fold.work_order() == WorkOrder::Free {
+        if !fold.work_order().is_followed(self.asked.by) {
             return self.sawtooth.visit(fold);
         }
         let mut outputs: Vec<F::Output> = self.windows.iter().map(|_| fold.output()).collect();
@@ -70,28 +71,46 @@ impl Visitor for AsOf<'_> {
     }
 }
 
-/// The state of the day before each question, in the reference's order.
+/// The states of windows that are stored as one: rows are added to them one by one, whatever hops they cover.
 #[derive(Debug)]
-pub(crate) struct DaysBefore<'a>(pub(crate) Asked<'a>);
+pub(crate) struct StoredStates<'a> {
+    /// The canonical loop.
+    pub(crate) sawtooth: SawtoothStates<'a>,
+    /// What is asked.
+    pub(crate) asked: Asked<'a>,
+    /// The windows.
+    pub(crate) windows: Vec<Window>,
+}
 
-impl DaysBefore<'_> {
-    pub(crate) fn states<F: Fold>(&self, fold: &F) -> Vec<Stored> {
-        let mut states = Vec::with_capacity(self.0.queries.ts.len());
-        for key in 0..self.0.run.key_count() {
-            let rows = self.0.run.rows(key);
-            for query in self.0.queries.of_key(key) {
-                let end = self.0.queries.ts[query];
-                let day = within(
-                    self.0.run,
-                    rows.clone(),
-                    end.saturating_sub(DAY_MILLIS)..end,
-                );
-                let state = of_rows(fold, self.0.run, day);
-                states.push(state.map_or(Stored::Null, |state| fold.store(&fold.ship(&state))));
-            }
+impl Visitor for StoredStates<'_> {
+    type Answer = Vec<Vec<Stored>>;
+
+    fn visit<F: Fold>(self, fold: &F) -> Result<Self::Answer, KernelError> {
+        if fold.work_order() == WorkOrder::Free {
+            return self.sawtooth.visit(fold);
         }
-        states
+        let Asked { run, queries, by } = self.asked;
+        let of_window = |window: &Window| {
+            let mut states = Vec::with_capacity(queries.ts.len());
+            for key in 0..run.key_count() {
+                for end in &queries.ts[queries.of_key(key)] {
+                    let times = by.tail_millis(*window, *end)..*end;
+                    let rows = within(run, run.rows(key), times);
+                    states.push(of_stored_rows(fold, run, rows));
+                }
+            }
+            states
+        };
+        let states = self.windows.iter().map(of_window).collect();
+        fold.check()?;
+        Ok(states)
     }
+}
+
+/// The state of rows as it is stored.
+pub(crate) fn of_stored_rows<F: Fold>(fold: &F, run: Run<'_>, rows: Range<usize>) -> Stored {
+    let state = of_rows(fold, run, rows);
+    state.map_or(Stored::Null, |state| fold.store(&fold.ship(&state)))
 }
 
 /// The rows whose times lie in a range.

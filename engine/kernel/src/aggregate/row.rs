@@ -18,6 +18,7 @@ use super::fold::{Inputs, Visitor};
 use super::stored::{self, Stored};
 use crate::error::KernelError;
 use crate::run::Needs;
+use crate::window::Resolution;
 
 /// The compiled parts.
 #[derive(Clone, Debug)]
@@ -166,12 +167,12 @@ impl RowAggregate {
         })
     }
 
-    /// What must be handed over so that the parts can be answered.
-    pub fn needs(&self) -> Needs {
+    /// What must be handed over so that the parts can be answered by windows with these tails.
+    pub fn needs(&self, by: Resolution) -> Needs {
         let orders = self.bases.iter().map(|base| work_order(&base.part));
         let order = orders.max().unwrap_or(WorkOrder::Free);
         Needs {
-            positions: self.stored || order >= WorkOrder::Rows,
+            positions: self.stored || order.is_followed(by),
             whole_keys: !self.stored && order == WorkOrder::Questions,
         }
     }

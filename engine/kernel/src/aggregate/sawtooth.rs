@@ -8,11 +8,13 @@ use std::ops::Range;
 
 use arrow_array::ArrayRef;
 
-use super::Windows;
 use super::fold::{Fold, Visitor, merge_option};
 use super::output::Output;
+use super::replay::of_stored_rows;
 use super::stored::Stored;
+use super::{Windows, WorkOrder};
 use crate::error::KernelError;
+use crate::run::Run;
 use crate::window::timeline::{Pieces, Shared, Timeline, Unit};
 
 /// Answers these windows of a timeline, one column each.
@@ -79,6 +81,7 @@ pub(crate) struct Stretch {
 /// The states of single stretches, in one list.
 #[derive(Debug)]
 pub(crate) struct UnitStates<'a> {
+    pub(crate) run: Run<'a>,
     pub(crate) timeline: &'a Timeline,
     pub(crate) stretches: &'a [Stretch],
 }
@@ -88,6 +91,9 @@ impl Visitor for UnitStates<'_> {
 
     fn visit<F: Fold>(self, fold: &F) -> Result<Self::Answer, KernelError> {
         let state = |stretch: &Stretch| {
+            if fold.work_order() != WorkOrder::Free {
+                return of_stored_rows(fold, self.run, stretch.rows.clone());
+            }
             let state = unit_state(fold, self.timeline, stretch.unit, &stretch.rows);
             state.map_or(Stored::Null, |state| fold.store(&state))
         };

@@ -1,7 +1,7 @@
 //! SUM and AVERAGE.
 //!
 //! Integer sums wrap at 64 bits as Java's do, so they do not depend on the order and may be taken from prefix sums.
-//! Floating sums are folded in the canonical order, never by differences.
+//! Floating sums are folded in the canonical order or the reference's, never by differences.
 
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
@@ -15,7 +15,7 @@ use super::fold::Visitor;
 use super::output::{Numbers, Pair};
 use super::saved::Placed;
 use super::stored::Stored;
-use super::{Aggregator, Elements, Windows};
+use super::{Aggregator, Elements, Windows, WorkOrder};
 use crate::error::KernelError;
 
 /// Picks the aggregator by the operand's type.
@@ -118,6 +118,10 @@ impl Aggregator for Sum<'_> {
     type Output = Numbers<Float64Type>;
     const DELETES: bool = true;
 
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Digits
+    }
+
     #[inline]
     fn start(&self, element: usize) -> f64 {
         self.0[element]
@@ -172,6 +176,10 @@ impl Aggregator for Average<'_> {
     type State = AverageState;
     type Output = Numbers<Float64Type>;
     const DELETES: bool = true;
+
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Digits
+    }
 
     #[inline]
     fn start(&self, element: usize) -> AverageState {
@@ -235,6 +243,10 @@ impl Aggregator for AverageAndSum<'_> {
     type State = AverageState;
     type Output = Pair<Numbers<Float64Type>>;
     const DELETES: bool = true;
+
+    fn work_order(&self) -> WorkOrder {
+        WorkOrder::Digits
+    }
 
     #[inline]
     fn start(&self, element: usize) -> AverageState {

@@ -6,7 +6,7 @@
 //! ```
 //! A reader at `q ≥ B` takes the hops from `floor(q − W, hop)` on, the collapsed state, and what came since `B`; while
 //! `q` is less than two days after `B` that is the window of `q` exactly. A window of two days or less has no collapsed
-//! state, an unbounded one nothing else. States are folded as windows fold their days, hours and five minutes.
+//! state, an unbounded one nothing else. Where the order shows, rows are added to states in the order of positions.
 //!
 //! The reference stores neither edge nor a row of the instant `B − W`, so its readers miss what a training table has
 //! (deviation D13); here the edge stands apart, where they do not look.
@@ -27,10 +27,11 @@ use unskewed_planner::time::{DAY_MILLIS, FIVE_MINUTES_MILLIS, HOUR_MILLIS, Windo
 use super::lookup::rows_at;
 use super::snapshot_rows::{Times, own_time};
 use crate::aggregate::Windows;
+use crate::aggregate::replay::{Asked, StoredStates};
 use crate::aggregate::row::RowAggregate;
 use crate::aggregate::sawtooth::{SawtoothStates, Stretch, UnitStates};
 use crate::error::KernelError;
-use crate::run::{Evaluated, Evaluator, Queries, Run};
+use crate::run::{Evaluated, Evaluator, Needs, Queries, Run};
 use crate::window::timeline::{Timeline, Unit};
 use crate::window::{Resolution, ceiling_to, floor_to};
 
@@ -129,11 +130,13 @@ impl BatchStates {
         let timeline = Timeline::build(run, queries, windows, by);
         let collapsed = self
             .collapsed
-            .evaluate_states(run.columns, run.ts, |windows| {
-                SawtoothStates(Windows {
+            .evaluate_states(run.columns, run.ts, |chosen| StoredStates {
+                sawtooth: SawtoothStates(Windows {
                     timeline: &timeline,
-                    windows,
-                })
+                    windows: chosen,
+                }),
+                asked: Asked { run, queries, by },
+                windows: chosen.iter().map(|window| windows[*window]).collect(),
             })?;
         let bounded = |window: &Window| window.millis().is_some();
         let windows: Vec<Window> = self.windows.concat().into_iter().filter(bounded).collect();
@@ -142,6 +145,7 @@ impl BatchStates {
         let states = self
             .tails
             .evaluate_states(run.columns, run.ts, |_| UnitStates {
+                run,
                 timeline: &timeline,
                 stretches: &stretches,
             })?;
@@ -338,6 +342,10 @@ impl Hops {
 impl Evaluator for BatchStates {
     fn output(&self) -> &[Field] {
         &self.output
+    }
+
+    fn needs(&self) -> Needs {
+        self.collapsed.needs(Resolution::Collapsed)
     }
 
     fn evaluate(&mut self, right: Run<'_>, queries: Queries<'_>) -> Result<Evaluated, KernelError> {

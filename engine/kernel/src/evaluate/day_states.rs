@@ -9,12 +9,10 @@ use unskewed_planner::aggregation::AggregatePart;
 use unskewed_planner::schema::{Field, Schema};
 use unskewed_planner::time::{DAY_MILLIS, Window};
 
-use crate::aggregate::fold::{Fold, Visitor};
-use crate::aggregate::replay::{Asked, DaysBefore};
+use crate::aggregate::Windows;
+use crate::aggregate::replay::{Asked, StoredStates};
 use crate::aggregate::row::RowAggregate;
 use crate::aggregate::sawtooth::SawtoothStates;
-use crate::aggregate::stored::Stored;
-use crate::aggregate::{Windows, WorkOrder};
 use crate::error::KernelError;
 use crate::run::{Evaluated, Evaluator, Needs, Queries, Run};
 use crate::window::Resolution;
@@ -52,7 +50,7 @@ impl Evaluator for DayStates {
     }
 
     fn needs(&self) -> Needs {
-        self.aggregate.needs()
+        self.aggregate.needs(Resolution::Daily)
     }
 
     fn evaluate(&mut self, right: Run<'_>, queries: Queries<'_>) -> Result<Evaluated, KernelError> {
@@ -60,16 +58,17 @@ impl Evaluator for DayStates {
         let timeline = Timeline::build(right, queries, windows, Resolution::Daily);
         let columns = self
             .aggregate
-            .evaluate_states(right.columns, right.ts, |windows| States {
+            .evaluate_states(right.columns, right.ts, |chosen| StoredStates {
                 sawtooth: SawtoothStates(Windows {
                     timeline: &timeline,
-                    windows,
+                    windows: chosen,
                 }),
-                days: DaysBefore(Asked {
+                asked: Asked {
                     run: right,
                     queries,
                     by: Resolution::Daily,
-                }),
+                },
+                windows: chosen.iter().map(|window| windows[*window]).collect(),
             })?;
         Ok(Evaluated::one_each(queries, columns))
     }
@@ -83,24 +82,5 @@ impl Evaluator for DayStates {
     /// The day before the query.
     fn looks_at(&self, query_millis: i64) -> Range<i64> {
         query_millis.saturating_sub(DAY_MILLIS)..query_millis
-    }
-}
-
-/// States by the loop that the operation asks for.
-struct States<'a> {
-    sawtooth: SawtoothStates<'a>,
-    days: DaysBefore<'a>,
-}
-
-impl Visitor for States<'_> {
-    type Answer = Vec<Vec<Stored>>;
-
-    fn visit<F: Fold>(self, fold: &F) -> Result<Self::Answer, KernelError> {
-        if fold.work_order() == WorkOrder::Free {
-            return self.sawtooth.visit(fold);
-        }
-        let states = self.days.states(fold);
-        fold.check()?;
-        Ok(vec![states])
     }
 }

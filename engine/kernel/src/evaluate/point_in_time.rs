@@ -44,7 +44,7 @@ impl Evaluator for PointInTime {
     }
 
     fn needs(&self) -> Needs {
-        self.aggregate.needs()
+        self.aggregate.needs(self.resolution)
     }
 
     fn evaluate(&mut self, right: Run<'_>, queries: Queries<'_>) -> Result<Evaluated, KernelError> {

@@ -12,9 +12,12 @@ use super::{Answers, item};
 use crate::run::{Queries, Run};
 use crate::window::{Resolution, floor_to};
 
-/// Whether a part's answers show the order of work.
-pub(super) fn shows_order(part: &AggregatePart) -> bool {
+/// Whether a part is answered in the reference's order of work.
+pub(super) fn shows_order(part: &AggregatePart, by: Resolution) -> bool {
+    let by_days = by == Resolution::Daily;
     match part.operation {
+        Operation::Sum if part.operand_type == DataType::Double => by_days,
+        Operation::Average | Operation::Variance | Operation::ApproxUniqueCount => by_days,
         Operation::Skew | Operation::Kurtosis | Operation::ApproxPercentile => true,
         Operation::TopK | Operation::BottomK => {
             matches!(part.operand_type, DataType::Float | DataType::Double)
