@@ -1,39 +1,21 @@
-//! The order in which the reference renders the columns of a query: that of the hash maps it keeps them in.
+//! The order in which the reference renders the columns of a query: that of the hash map it keeps them in.
 //!
 //! Rows that pass through into an upload are stored by position, so the order is part of the format. Up to four entries
 //! a map of Scala 2.12 keeps insertion order; beyond, its entries stand by five bits of their mixed hash after the
-//! other. What is inserted comes from a `java.util.HashMap` sized for twice its entries. Source: `HashMap.scala` and
-//! `HashMap.java` of those releases.
+//! other. Fills are inserted first, then selects as they stand in the file, which is how the reference reads them.
+//! Source: `Map.scala` and `HashMap.scala` of that release.
 
-/// The order of fills overridden by selects.
-pub(super) fn rendered_order(fills: &[&str], selects: &[&str]) -> Vec<String> {
+/// The order of an immutable Scala map of these insertions; a name that comes again keeps its place.
+pub(super) fn of_map<'a>(inserted: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    for name in fills.iter().copied().chain(immutable(&java(selects))) {
+    for name in inserted {
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    immutable(&names).into_iter().map(str::to_owned).collect()
-}
-
-/// The order of an immutable Scala map of these insertions.
-fn immutable<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let mut names = names.to_vec();
     if names.len() > 4 {
         names.sort_by_key(|name| trie_path(hash_code(name)));
     }
-    names
-}
-
-/// The order of a Java hash map of these insertions.
-fn java<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let buckets = (names.len() * 2).max(1).next_power_of_two() as u32;
-    let bucket = |name: &&str| {
-        let hash = hash_code(name);
-        (hash ^ (hash >> 16)) & (buckets - 1)
-    };
-    let mut names = names.to_vec();
-    names.sort_by_key(bucket);
     names
 }
 
@@ -55,15 +37,69 @@ fn trie_path(hash: u32) -> [u32; 7] {
 
 #[cfg(test)]
 mod tests {
-    use super::rendered_order;
+    use super::of_map;
 
-    /// The order of a recorded upload, and a map small enough to keep insertion order.
+    fn order<'a>(names: &[&'a str]) -> Vec<&'a str> {
+        of_map(names.iter().copied())
+    }
+
+    /// The orders of recorded uploads: a trie, and maps small enough to keep insertion order.
     #[test]
-    fn order_of_a_recorded_upload() {
-        let selects = ["user", "amount", "category", "li"];
-        let order = rendered_order(&["ds", "user"], &selects);
-        assert_eq!(order, ["li", "ds", "amount", "category", "user"]);
-        let order = rendered_order(&["ds", "user"], &["user", "amount"]);
-        assert_eq!(order, ["ds", "user", "amount"]);
+    fn orders_of_recorded_uploads() {
+        let found = order(&["ds", "user", "user", "amount", "category", "li"]);
+        assert_eq!(found, ["li", "ds", "amount", "category", "user"]);
+        let found = order(&["ds", "user", "user", "grade", "category"]);
+        assert_eq!(found, ["ds", "user", "grade", "category"]);
+    }
+
+    /// The order of a map of Scala 2.12.18: hashes that share their first five bits, or all of them, and names beyond
+    /// ASCII.
+    #[test]
+    fn order_of_a_deep_trie() {
+        let found = order(&["Aa", "BB", "C", "D", "E", "F"]);
+        assert_eq!(found, ["E", "F", "Aa", "BB", "C", "D"]);
+        let found = order(&[
+            "ds",
+            "ts",
+            "user",
+            "größe",
+            "日本",
+            "price_cents",
+            "qty",
+            "last_seen",
+            "is_active",
+            "score",
+            "plan",
+            "region",
+            "signup_day",
+            "n_items",
+            "a",
+            "b",
+            "c",
+            "d",
+            "e",
+        ]);
+        let expected = [
+            "e",
+            "is_active",
+            "日本",
+            "signup_day",
+            "ts",
+            "score",
+            "a",
+            "größe",
+            "ds",
+            "price_cents",
+            "b",
+            "qty",
+            "region",
+            "c",
+            "n_items",
+            "last_seen",
+            "user",
+            "plan",
+            "d",
+        ];
+        assert_eq!(found, expected);
     }
 }

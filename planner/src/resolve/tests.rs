@@ -1,6 +1,7 @@
 //! What resolution infers and what it refuses, with everything wrong said at once.
 
 mod models;
+mod upload;
 
 use serde_json::{Value, json};
 

@@ -10,7 +10,7 @@ use crate::definition::{Accuracy, DataModel, GroupBy, Source};
 use crate::diagnostic::Diagnostic;
 use crate::expr::Expr;
 use crate::logical::{FeatureGroup, RowSource};
-use crate::naming::{PARTITION_COLUMN, TIME_COLUMN, TableSuffix};
+use crate::naming::{TIME_COLUMN, TableSuffix};
 use crate::schema::{Field, Schema};
 
 use super::source::{self, Request, fill};
@@ -144,21 +144,23 @@ fn check_own_time(group: &FeatureGroup, problems: &mut Problems) {
 
 /// The values that pass through, in the order in which the reference renders them.
 fn in_rendered_order(group: &FeatureGroup) -> Vec<Field> {
-    let rendering = group.sources.first().map(|source| &source.rendering);
-    let Some(rendering) = rendering.filter(|rendering| rendering.query.selects.is_some()) else {
+    let Some(source) = group.sources.first() else {
         return group.values.clone();
     };
-    let selects = rendering.query.selects.iter().flat_map(|s| s.iter());
-    let selects: Vec<&str> = selects.map(|(name, _)| name).collect();
+    let rendering = &source.rendering;
+    let Some(selects) = &rendering.query.selects else {
+        return group.values.clone();
+    };
     let is_key = |name: &str| group.keys.iter().any(|key| key.name == name);
     let fill = |name: &&crate::logical::Fill| !is_key(&name.name);
     let fills = rendering.fills.iter().filter(fill).map(|f| f.name.as_str());
-    let keys = group.keys.iter().map(|key| key.name.as_str());
-    let fills: Vec<&str> = std::iter::once(PARTITION_COLUMN)
-        .chain(fills)
-        .chain(keys)
-        .collect();
-    let order = scala_order::rendered_order(&fills, &selects);
+    // The partition column gets its own name only after it is rendered.
+    let order = scala_order::of_map(
+        std::iter::once(source.partition.name.as_str())
+            .chain(fills)
+            .chain(group.keys.iter().map(|key| key.name.as_str()))
+            .chain(selects.iter().map(|(name, _)| name)),
+    );
     let mut values = group.values.clone();
     values.sort_by_key(|field| order.iter().position(|name| *name == field.name));
     values
