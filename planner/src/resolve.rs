@@ -136,7 +136,10 @@ pub fn resolve_upload(
     catalog: &dyn Catalog,
 ) -> Result<Resolved<UploadGroup>, Vec<Diagnostic>> {
     let mut problems = Problems::default();
-    let value = upload::resolve(group_by, catalog, &mut problems);
+    let parents = parents_of_group_by(group_by, "");
+    let chained = chain::over(&parents, &[], catalog, &mut problems);
+    let value = upload::resolve(group_by, &chained, &mut problems);
+    chained.forgive(&mut problems);
     problems.finish(value)
 }
 

@@ -6,9 +6,9 @@
 //!
 //! A child holds the locks of its tables while its parents take theirs. Chains have no cycles, so nobody waits in one.
 
-use unskewed_planner::definition::{Definition, Join};
+use unskewed_planner::definition::{Definition, GroupBy, Join};
 use unskewed_planner::naming::{self, PARTITION_COLUMN};
-use unskewed_planner::resolve::{Parent, resolve_join};
+use unskewed_planner::resolve::{Parent, parents_of_group_by, resolve_join};
 use unskewed_planner::time::Partition;
 
 use super::catalog::WarehouseCatalog;
@@ -19,6 +19,20 @@ use super::{Context, Event, Job, Kind, Options, Outcome, join};
 pub(super) struct Wanted<'a> {
     pub(super) parent: Parent<'a>,
     pub(super) end: Partition,
+}
+
+/// Computes what a group-by's parents lack until this day; whether it has parents, and what was done.
+pub(super) fn fill_parents(
+    group_by: &GroupBy,
+    end: Partition,
+    (options, context): (&Options, &Context<'_>),
+) -> Result<Option<Outcome>> {
+    let parents = parents_of_group_by(group_by, "");
+    if parents.is_empty() {
+        return Ok(None);
+    }
+    let wanted = parents.into_iter().map(|parent| Wanted { parent, end });
+    fill(wanted.collect(), options, context).map(Some)
 }
 
 /// Computes what is missing of parents. Rows they write count as those of intermediate tables.

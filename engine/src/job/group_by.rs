@@ -4,12 +4,12 @@
 use unskewed_planner::definition::GroupBy;
 use unskewed_planner::lower::{Request, lower};
 use unskewed_planner::naming::TableSuffix;
-use unskewed_planner::resolve::{BackfillGroup, parents_of_group_by, resolve_group_by};
+use unskewed_planner::resolve::{BackfillGroup, resolve_group_by};
 use unskewed_planner::schema::Schema;
 use unskewed_planner::time::{Partition, PartitionRange};
 
 use super::catalog::WarehouseCatalog;
-use super::chain::{self, Wanted};
+use super::chain;
 use super::error::{Error, Result};
 use super::step::{self, Filled};
 use super::tables::{self, Written};
@@ -39,11 +39,9 @@ pub(super) fn run(job: &Job, group_by: &GroupBy, context: &Context<'_>) -> Resul
             .collect(),
     );
     tables::check_columns(&table, &schema, false)?;
-    let parents = parents_of_group_by(group_by, "");
-    if !parents.is_empty() {
-        let end = job.options.end;
-        let wanted = parents.into_iter().map(|parent| Wanted { parent, end });
-        outcome.add(chain::fill(wanted.collect(), &job.options, context)?);
+    let (options, end) = (&job.options, job.options.end);
+    if let Some(done) = chain::fill_parents(group_by, end, (options, context))? {
+        outcome.add(done);
         // What parents wrote is there now: the same definition, over the tables as they are.
         catalog = WarehouseCatalog::new(context.warehouse);
         backfill = catalog.checked(resolve_group_by(group_by, &catalog))?.value;

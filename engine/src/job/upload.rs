@@ -1,7 +1,8 @@
 //! `group-by-upload`: what a key-value store is to hold of a group-by after a day, as one table of bytes.
 //!
 //! Promises: the table is replaced at once, its last row is the serving info, and keys and values are the bytes that an
-//! existing fetcher reads. An incremental group-by's daily states are filled up to the day first.
+//! existing fetcher reads. The joins that a group-by reads are computed until the day first, and the daily states of an
+//! incremental one filled.
 
 use std::sync::Arc;
 
@@ -15,20 +16,26 @@ use unskewed_planner::time::{Partition, PartitionRange};
 use super::catalog::WarehouseCatalog;
 use super::error::{Error, Result};
 use super::tables::{self, Written};
-use super::{Context, Event, Job, Outcome, group_by, step};
+use super::{Context, Event, Job, Outcome, chain, group_by, step};
 
 /// Runs the job.
 pub(super) fn run(job: &Job, group_by: &GroupBy, context: &Context<'_>) -> Result<Outcome> {
     let catalog = WarehouseCatalog::new(context.warehouse);
     let resolved = catalog.checked(resolve_upload(group_by, &catalog))?;
     step::warn(&resolved.warnings, context);
-    let upload = resolved.value;
+    let mut upload = resolved.value;
     let day = job.options.end;
+    let mut outcome = Outcome::default();
+    if let Some(done) = chain::fill_parents(group_by, day, (&job.options, context))? {
+        outcome.add(done);
+        // What parents wrote is there now: the same definition, over the tables as they are.
+        let catalog = WarehouseCatalog::new(context.warehouse);
+        upload = catalog.checked(resolve_upload(group_by, &catalog))?.value;
+    }
     let range = PartitionRange {
         start: day,
         end: day,
     };
-    let mut outcome = Outcome::default();
     if group_by.is_incremental == Some(true) {
         outcome.add(group_by::fill_daily(job, group_by, range, context)?);
     }
