@@ -1,11 +1,15 @@
 //! Statistics in the form in which a key-value store takes them: the join's path as the key, a row's values as the
 //! value, both Avro, and the schemas of both under keys of their own.
 //!
-//! Promises: the names, schemas and bytes are those that an existing fetcher of statistics reads.
+//! Promises: the names, schemas and bytes are those that an existing fetcher of statistics reads; the rows of a day
+//! stand in the order of their bytes, as those of other uploads do.
 
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
+use arrow_ord::sort::{SortColumn, lexsort_to_indices};
+use arrow_schema::ArrowError;
+use arrow_select::take::take_record_batch;
 use unskewed_kernel::codec::avro;
 use unskewed_planner::avro::{Record, UnsupportedColumn};
 use unskewed_planner::definition::MetaData;
@@ -100,7 +104,7 @@ fn record(name: &str, schema: &Schema) -> Result<Record> {
     })
 }
 
-/// The rows, then one for each schema.
+/// The rows and one for each schema, by their bytes.
 fn batch(stored: &Stored<'_>, encoded: &Encoded, now_millis: i64) -> Result<RecordBatch> {
     let rows = Rows(stored.rows);
     let (times, days) = (rows.longs(TIME_COLUMN), rows.texts(PARTITION_COLUMN));
@@ -133,7 +137,18 @@ fn batch(stored: &Stored<'_>, encoded: &Encoded, now_millis: i64) -> Result<Reco
         Arc::new(ds),
     ];
     let schema = Arc::new(columns_of_uploads().to_arrow());
-    Ok(RecordBatch::try_new(schema, columns).map_err(EngineError::Arrow)?)
+    let sorted = RecordBatch::try_new(schema, columns).and_then(|batch| by_bytes(&batch));
+    Ok(sorted.map_err(EngineError::Arrow)?)
+}
+
+/// The rows in the order of their keys, and of their values among equal keys.
+fn by_bytes(batch: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    let column = |index: usize| SortColumn {
+        values: Arc::clone(batch.column(index)),
+        options: None,
+    };
+    let order = lexsort_to_indices(&[column(0), column(1)], None)?;
+    take_record_batch(batch, &order)
 }
 
 fn columns_of_uploads() -> Schema {
