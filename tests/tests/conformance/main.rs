@@ -115,7 +115,11 @@ macro_rules! cases {
 cases! {
     analyzer_schema
     compare_join_query
+    fetch_chained
+    fetch_entities_mutations
     fetch_log_flatten_consistency
+    fetch_snapshot_mixed
+    fetch_temporal_events
     gb_cumulative
     gb_days_absent
     gb_derivations
