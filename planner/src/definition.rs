@@ -26,7 +26,7 @@ pub use join::{
 };
 pub use metadata::{
     DataField, DataKind, InferenceSpec, MetaData, Model, ModelTransform, ModelTransforms,
-    TDataType, custom_json,
+    TDataType, custom_flag, custom_json,
 };
 pub use source::{DataModel, EntitySource, EventSource, JoinSource, Query, Source};
 pub use staging_query::StagingQuery;

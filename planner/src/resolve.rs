@@ -16,6 +16,8 @@ mod log;
 mod model;
 mod part;
 mod scala_order;
+mod served_group;
+mod served_join;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -26,11 +28,14 @@ use crate::definition::{GroupBy, Join};
 use crate::diagnostic::{Diagnostic, any_error};
 use crate::logical::{FeatureGroup, FeatureJoin, FeatureLabels, FeatureModels, RowSource};
 use crate::schema::{Field, Schema};
+use crate::serving::ServingInfo;
 use crate::time::Partition;
 
 use crate::expr::Expr;
 
 pub use chain::{Parent, parents_of_group_by, parents_of_join, parents_of_labels};
+pub use served_group::{ServedGroup, Stored, StoredStates};
+pub use served_join::{DerivedColumn, RequestKey, ServedExternal, ServedJoin, ServedPart};
 pub use upload::UploadGroup;
 
 /// A resolved definition and what the user should look at although it works.
@@ -140,6 +145,24 @@ pub fn resolve_upload(
     let chained = chain::over(&parents, &[], catalog, &mut problems);
     let value = upload::resolve(group_by, &chained, &mut problems);
     chained.forgive(&mut problems);
+    problems.finish(value)
+}
+
+/// Resolves a group-by for readers of the store, from its serving info.
+pub fn resolve_served_group(info: &ServingInfo) -> Result<Resolved<ServedGroup>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = served_group::resolve(info, &mut problems);
+    problems.finish(value)
+}
+
+/// Resolves a join for readers of the store. `group` gives what is served of a group-by; what derivations miss of one
+/// that is not, is told with the derived column, and the others are there.
+pub fn resolve_served_join<'a>(
+    join: &Join,
+    group: &dyn Fn(&str) -> Option<&'a ServedGroup>,
+) -> Result<Resolved<ServedJoin>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let value = served_join::resolve(join, group, &mut problems);
     problems.finish(value)
 }
 

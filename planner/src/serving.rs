@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::avro::{ParseError, Record};
-use crate::definition::{Definition, Dialect, GroupBy, MetaData};
+use crate::avro::{Kind, ParseError, Record, RecordField, Shape};
+use crate::definition::{DataModel, Definition, Dialect, GroupBy, MetaData};
 use crate::diagnostic::Diagnostic;
-use crate::naming::clean;
+use crate::naming::{REVERSAL_COLUMN, TIME_COLUMN, clean};
 use crate::resolve::UploadGroup;
 use crate::time::{NotADay, Partition};
 
@@ -29,6 +29,25 @@ pub fn batch_dataset(group_by_name: &str) -> String {
 /// The dataset of what streams store of a group-by.
 pub fn streaming_dataset(group_by_name: &str) -> String {
     clean(group_by_name).to_ascii_uppercase() + "_STREAMING"
+}
+
+/// What a stream keeps of a row: what is aggregated, and of a mutation its own time and whether it is the side before.
+pub fn stream_row(selected: &Record, model: DataModel) -> Record {
+    let mut fields = selected.fields.clone();
+    if model == DataModel::Entities {
+        let own = [(TIME_COLUMN, Kind::Long), (REVERSAL_COLUMN, Kind::Boolean)];
+        fields.extend(own.map(|(name, kind)| RecordField {
+            name: name.into(),
+            shape: Shape {
+                kind,
+                null_branch: Some(0),
+            },
+        }));
+    }
+    Record {
+        name: "Row".into(),
+        fields,
+    }
 }
 
 /// The folder that definitions of this kind are kept under.

@@ -197,3 +197,9 @@ pub fn custom_json(meta_data: &MetaData) -> Result<serde_json::Map<String, Value
         )),
     }
 }
+
+/// Whether `customJson` has this entry and it is true.
+pub fn custom_flag(meta_data: &MetaData, name: &str) -> bool {
+    let found = custom_json(meta_data).ok();
+    found.is_some_and(|custom| custom.get(name) == Some(&Value::Bool(true)))
+}

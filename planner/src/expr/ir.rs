@@ -145,6 +145,14 @@ impl Expr {
         Self::new(to.clone(), ExprKind::Cast(Box::new(self)))
     }
 
+    /// The column, if it is one.
+    pub fn as_column(&self) -> Option<usize> {
+        match &self.kind {
+            ExprKind::Column(index) => Some(*index),
+            _ => None,
+        }
+    }
+
     /// The constant, if it is one.
     pub fn as_literal(&self) -> Option<&Literal> {
         match &self.kind {

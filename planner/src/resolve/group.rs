@@ -525,7 +525,7 @@ fn keys(
     (keys.len() == group_by.key_columns.len()).then_some(keys)
 }
 
-fn parts(
+pub(super) fn parts(
     group_by: &GroupBy,
     schema: &Schema,
     path: &str,

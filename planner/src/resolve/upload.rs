@@ -13,6 +13,8 @@ use crate::logical::{FeatureGroup, RowSource};
 use crate::naming::{TIME_COLUMN, TableSuffix};
 use crate::schema::{Field, Schema};
 
+use crate::serving::stream_row;
+
 use super::source::{self, Request, fill};
 use super::{Problems, group, scala_order};
 
@@ -38,6 +40,10 @@ pub struct UploadGroup {
     pub edge: Option<Record>,
     /// The schema of what is aggregated, or of the raw values.
     pub selected: Record,
+    /// The columns of `selected`, under their names in the definition.
+    pub inputs: Vec<String>,
+    /// The schema of what a stream keeps of a row: `selected`, and of a mutation its own time and which side it is.
+    pub stream_row: Record,
     /// The schema of the columns that a stream must give; only where there is one.
     pub input: Option<Record>,
 }
@@ -87,7 +93,11 @@ pub(super) fn resolve(
             .ok()
     };
     let key = record("Key", &group.keys);
-    let selected = record("Value", &selected(group_by, &group));
+    let inputs = selected(group_by, &group);
+    let selected = record("Value", &inputs);
+    let stream_row = selected
+        .as_ref()
+        .map(|selected| stream_row(selected, group.model));
     let stored = if states {
         REFERENCE_FIELDS
     } else {
@@ -107,13 +117,15 @@ pub(super) fn resolve(
         value: value?,
         edge: edge?,
         selected: selected?,
+        inputs: inputs.into_iter().map(|field| field.name).collect(),
+        stream_row: stream_row?,
         input: input?,
         group,
     })
 }
 
 /// Numbers aggregations and buckets, once for each of their windows.
-fn bases(group_by: &GroupBy) -> Vec<usize> {
+pub(super) fn bases(group_by: &GroupBy) -> Vec<usize> {
     let mut bases = Vec::new();
     let mut number = 0;
     for aggregation in group_by.aggregations().unwrap_or_default() {
@@ -166,21 +178,31 @@ fn in_rendered_order(group: &FeatureGroup) -> Vec<Field> {
     values
 }
 
-/// The columns that are aggregated, buckets before inputs, each once; the raw values where nothing is.
+/// The columns that are aggregated; the raw values where nothing is.
 fn selected(group_by: &GroupBy, group: &FeatureGroup) -> Vec<Field> {
-    let Some(aggregations) = group_by.aggregations() else {
+    if group_by.aggregations().is_none() {
         return group.values.clone();
+    }
+    let names = aggregated_columns(group_by);
+    let named = |name: &String| {
+        let field = group.rendered.field(name)?;
+        Some(Field::new(name, field.data_type.clone()))
     };
-    let mut fields: Vec<Field> = Vec::new();
-    for aggregation in aggregations {
+    names.iter().filter_map(named).collect()
+}
+
+/// The columns that are aggregated, buckets before inputs, each once.
+pub(super) fn aggregated_columns(group_by: &GroupBy) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for aggregation in group_by.aggregations().unwrap_or_default() {
         let buckets = aggregation.buckets.iter().flatten();
         for name in buckets.chain([&aggregation.input_column]) {
-            let known = fields.iter().any(|field| field.name == *name);
-            let field = group.rendered.field(name).filter(|_| !known);
-            fields.extend(field.map(|field| Field::new(name, field.data_type.clone())));
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
         }
     }
-    fields
+    names
 }
 
 /// Tells of columns that cannot be stored, where they are selected.
