@@ -28,6 +28,7 @@ mod staging_query;
 mod statistics;
 mod step;
 mod stored;
+mod stream;
 mod tables;
 mod upload;
 
@@ -40,6 +41,7 @@ pub use metadata_export::{Entity, Exported, export_definition, export_embedded, 
 pub use metadata_upload::{MetadataFile, metadata_upload};
 #[cfg(feature = "sql")]
 pub use staging_query::explain as explain_query;
+pub use stream::replay;
 
 use unskewed_connectors::clock::Clock;
 use unskewed_connectors::table::Warehouse;

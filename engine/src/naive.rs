@@ -20,6 +20,7 @@ use unskewed_kernel::evaluate::lookup::Lookup;
 use unskewed_kernel::evaluate::mutated_snapshot::{MutatedSnapshot, MutationColumns};
 use unskewed_kernel::evaluate::point_in_time::PointInTime;
 use unskewed_kernel::evaluate::snapshot_rows::SnapshotRows;
+use unskewed_kernel::evaluate::stream_rows::StreamRows;
 use unskewed_kernel::hash::hash_keys;
 use unskewed_kernel::run::{Evaluator, Queries as QueryRun, Run as RowRun};
 use unskewed_kernel::window;
@@ -429,6 +430,10 @@ fn evaluator(
             Box::new(SnapshotRows::new(parts, right, time.map(name))?)
         }
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, right)?),
+        EvaluatorPlan::StreamRows {
+            datum,
+            since_millis,
+        } => Box::new(StreamRows::new(*datum, *since_millis)),
         EvaluatorPlan::BatchStates { parts, bases, time } => {
             Box::new(BatchStates::new(parts, bases, right, time.map(name))?)
         }

@@ -280,10 +280,17 @@ pub enum EvaluatorPlan {
         /// Long: the rows' own time, where rows are those of exactly the query's time; else the sort time counts.
         time: Option<usize>,
     },
+    /// All rows of a key packed into one value of the store, and the time of the latest.
+    StreamRows {
+        /// Binary: the payload column that is packed.
+        datum: usize,
+        /// From when on the rows are all there, in milliseconds.
+        since_millis: i64,
+    },
 }
 
 impl EvaluatorPlan {
-    /// The aggregate parts; none for a look-up.
+    /// The aggregate parts; none where rows are not aggregated.
     pub fn parts(&self) -> &[AggregatePart] {
         match self {
             Self::PointInTime { parts, .. }
@@ -291,7 +298,7 @@ impl EvaluatorPlan {
             | Self::DayStates { parts }
             | Self::BatchStates { parts, .. }
             | Self::MutatedSnapshot { parts, .. } => parts,
-            Self::Lookup { .. } => &[],
+            Self::Lookup { .. } | Self::StreamRows { .. } => &[],
         }
     }
 }
@@ -356,14 +363,16 @@ pub struct Assemble {
     pub columns: Vec<Expr>,
 }
 
-/// Columns packed into Avro datums: one binary column for each. A row that has no datum is dropped, counted and sampled
-/// as a bad row.
+/// Columns packed into Avro datums: one binary column for each, then what is kept as it is. A row that has no datum is
+/// dropped, counted and sampled as a bad row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encode {
     /// The input.
     pub input: NodeId,
-    /// The columns of the node's schema.
+    /// The first columns of the node's schema.
     pub datums: Vec<Datum>,
+    /// Input columns that follow as they are.
+    pub kept: Vec<usize>,
 }
 
 /// What a datum is made of.

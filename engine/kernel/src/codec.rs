@@ -6,5 +6,6 @@
 pub mod avro;
 pub mod batch_state;
 mod record;
+pub mod stream_row;
 pub mod streamed;
 pub mod tile;

@@ -8,6 +8,7 @@
 //! | [`mutated_snapshot`] | partition end, or mutation time | left time | the day's snapshot and the mutations before `q` |
 //! | [`day_states`] | event time | midnight | the unfinished states of `q − 1 day ≤ ts < q` |
 //! | [`batch_states`] | event time, or end of the row's partition | midnight | the unfinished states of every window |
+//! | [`stream_rows`] | event or mutation time | any | all rows, packed into one value |
 //! | [`tile_states`] | of one tile a key | none | the unfinished states of all rows |
 //! | [`after_batch`] | after a batch's end | any time after it | the batch's states and what came since |
 //!
@@ -21,4 +22,5 @@ pub mod lookup;
 pub mod mutated_snapshot;
 pub mod point_in_time;
 pub mod snapshot_rows;
+pub mod stream_rows;
 pub mod tile_states;

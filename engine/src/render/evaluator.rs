@@ -12,6 +12,7 @@ use unskewed_kernel::evaluate::lookup::Lookup;
 use unskewed_kernel::evaluate::mutated_snapshot::{MutatedSnapshot, MutationColumns};
 use unskewed_kernel::evaluate::point_in_time::PointInTime;
 use unskewed_kernel::evaluate::snapshot_rows::SnapshotRows;
+use unskewed_kernel::evaluate::stream_rows::StreamRows;
 use unskewed_kernel::run::{Evaluated, Evaluator, Needs, Queries, Run};
 use unskewed_kernel::window;
 use unskewed_planner::physical::{EvaluatorPlan, Resolution};
@@ -61,6 +62,10 @@ pub(super) fn evaluator(
             })
         }
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, payload)?),
+        EvaluatorPlan::StreamRows {
+            datum,
+            since_millis,
+        } => Box::new(StreamRows::new(*datum, *since_millis)),
         EvaluatorPlan::BatchStates { parts, bases, time } => {
             Box::new(BatchStates::new(parts, bases, payload, time.map(name))?)
         }

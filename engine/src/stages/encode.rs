@@ -55,6 +55,12 @@ impl Encoder {
             }
             columns.push(Arc::new(encoded.datums));
         }
+        let kept = self
+            .encode
+            .kept
+            .iter()
+            .map(|c| Arc::clone(&changes.columns[*c]));
+        columns.extend(kept);
         if refused.is_empty() {
             return Ok(Changes { columns, ..changes });
         }
@@ -108,6 +114,7 @@ mod tests {
                 datum("Key", 1, DataType::Long),
                 datum("Value", 0, DataType::array(DataType::Long)),
             ],
+            kept: vec![1],
         };
         let lists = [Some(vec![Some(1)]), Some(vec![None]), None];
         let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
@@ -122,6 +129,10 @@ mod tests {
         assert_eq!(packed.diff, Rle::Each(vec![1, -1]));
         assert_eq!(packed.columns[0].as_binary::<i32>().value(1), [2, 6]);
         assert_eq!(packed.columns[1].as_binary::<i32>().value(1), [0]);
+        assert_eq!(
+            packed.columns[2].as_primitive::<Int64Type>().values(),
+            &[1, 3]
+        );
         let (place, bad) = encoder.bad_rows().first_key_value().unwrap();
         assert!(
             place.contains("datums of g") && place.contains("Value"),

@@ -89,7 +89,10 @@ fn encode(plan: &DataflowPlan, node: &Node, encode: &Encode) -> Details {
         let columns = joined(&datum.columns, &name);
         format!("{} = {} of {columns}", field.name, datum.record.name)
     };
-    vec![("datums", datums.map(datum).collect())]
+    let mut details = vec![("datums", datums.map(datum).collect())];
+    let kept = encode.kept.iter().map(|index| name(*index));
+    push(&mut details, "kept", kept.collect());
+    details
 }
 
 fn push(details: &mut Details, key: &'static str, lines: Vec<String>) {
@@ -294,6 +297,7 @@ fn evaluator(
             name(*is_before)
         ),
         EvaluatorPlan::DayStates { .. } => "states of each day".into(),
+        EvaluatorPlan::StreamRows { datum, .. } => format!("all rows, packed: {}", name(*datum)),
         EvaluatorPlan::BatchStates { time, .. } => match time {
             Some(time) => format!("states of a batch, windows over {}", name(*time)),
             None => "states of a batch".into(),

@@ -149,7 +149,7 @@ fn reads(plan: &DataflowPlan, node: &Node, own: &[usize]) -> Vec<(NodeId, BTreeS
         }
         Operator::Encode(encode) => {
             let columns = encode.datums.iter().flat_map(|datum| &datum.columns);
-            vec![(encode.input, columns.copied().collect())]
+            vec![(encode.input, columns.chain(&encode.kept).copied().collect())]
         }
         Operator::Facts(facts) => {
             let mut columns: BTreeSet<usize> = facts.keys.iter().copied().collect();
@@ -231,6 +231,7 @@ fn payload_reads(
         } => {
             columns.extend(own.iter().map(|index| looked_up[*index]));
         }
+        EvaluatorPlan::StreamRows { datum, .. } => drop(columns.insert(*datum)),
         EvaluatorPlan::SnapshotRows { time, .. } | EvaluatorPlan::BatchStates { time, .. } => {
             columns.extend(time);
         }
@@ -393,6 +394,7 @@ impl Rebuild<'_> {
         Encode {
             input: self.id(encode.input),
             datums: encode.datums.iter().map(datum).collect(),
+            kept: self.all_at(encode.input, &encode.kept),
         }
     }
 
@@ -476,6 +478,13 @@ impl Rebuild<'_> {
             EvaluatorPlan::Lookup { columns, matches } => EvaluatorPlan::Lookup {
                 columns: own.iter().map(|index| position(columns[*index])).collect(),
                 matches: *matches,
+            },
+            EvaluatorPlan::StreamRows {
+                datum,
+                since_millis,
+            } => EvaluatorPlan::StreamRows {
+                datum: position(*datum),
+                since_millis: *since_millis,
             },
             EvaluatorPlan::SnapshotRows { parts, time } => EvaluatorPlan::SnapshotRows {
                 parts: parts.clone(),

@@ -112,6 +112,7 @@ pub(super) fn emit(
     let encode = Encode {
         input: rows,
         datums,
+        kept: vec![],
     };
     let packed = Schema::new(datum_fields(upload));
     let label = format!("datums of {}", group.clean_name);

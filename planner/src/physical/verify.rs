@@ -138,14 +138,16 @@ impl DataflowPlan {
 
     fn verify_encode(&self, node: &Node, encode: &super::Encode) -> Result<(), String> {
         let input = &self.node(encode.input).schema;
+        in_range(input, &encode.kept)?;
+        let datums = encode.datums.iter().map(|_| &DataType::Binary);
+        let kept = encode
+            .kept
+            .iter()
+            .map(|index| &input.fields[*index].data_type);
+        let types = node.schema.fields.iter().map(|field| &field.data_type);
         hold(
-            node.schema.fields.len() == encode.datums.len()
-                && node
-                    .schema
-                    .fields
-                    .iter()
-                    .all(|field| field.data_type == DataType::Binary),
-            "its columns are not its datums",
+            types.eq(datums.chain(kept)),
+            "its columns are not its datums and what it keeps",
         )?;
         encode.datums.iter().try_for_each(|datum| {
             in_range(input, &datum.columns)?;
@@ -228,6 +230,16 @@ impl DataflowPlan {
         if let EvaluatorPlan::Lookup { columns, .. } = evaluator {
             in_range(payload, columns)?;
             return hold(columns.len() == values.len(), "it looks up other columns");
+        }
+        if let EvaluatorPlan::StreamRows { datum, .. } = evaluator {
+            in_range(payload, &[*datum])?;
+            let types = values.iter().map(|field| &field.data_type);
+            hold(
+                types.eq(&[DataType::Binary, DataType::Long]),
+                "its answer is no packed row",
+            )?;
+            let packed = &payload.fields[*datum].data_type;
+            return hold(*packed == DataType::Binary, "it packs what is no datum");
         }
         let parts = evaluator.parts();
         let wanted: Vec<DataType> = match evaluator {

@@ -11,6 +11,8 @@ mod encode;
 mod tests;
 mod wire;
 
+pub(super) use wire::{Reader, put_long};
+
 use arrow_array::{ArrayRef, BinaryArray};
 use unskewed_planner::avro::Record;
 

@@ -2,7 +2,7 @@
 //! length.
 
 /// Appends a number as a zigzag varint.
-pub(super) fn put_long(value: i64, bytes: &mut Vec<u8>) {
+pub(in crate::codec) fn put_long(value: i64, bytes: &mut Vec<u8>) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while rest >= 0x80 {
         bytes.push(rest as u8 | 0x80);
@@ -19,7 +19,7 @@ pub(super) fn put_bytes(value: &[u8], bytes: &mut Vec<u8>) {
 
 /// Why a datum cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Broken {
+pub(in crate::codec) enum Broken {
     #[error("it ends too early")]
     Short,
     #[error("{0} bytes follow its end")]
@@ -40,13 +40,18 @@ pub(super) enum Broken {
 
 /// A datum being read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
+pub(in crate::codec) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::codec) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
+    }
+
+    /// What was not read yet.
+    pub(in crate::codec) fn rest(self) -> &'a [u8] {
+        self.rest
     }
 
     /// Whether all was read.
@@ -77,7 +82,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn long(&mut self) -> Result<i64, Broken> {
+    pub(in crate::codec) fn long(&mut self) -> Result<i64, Broken> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
