@@ -5,6 +5,7 @@
 
 mod measure;
 mod model;
+mod online;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub(crate) use measure::{
     MetadataExportArgs, Shown, StatsArgs,
 };
 pub(crate) use model::ModelArgs;
+pub(crate) use online::{FetchArgs, FetchType, ServeArgs, StreamArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,6 +101,12 @@ pub(crate) enum Command {
     BulkLoad(JobArgs),
     /// Store compiled definitions in the key-value store
     MetadataUpload(JobArgs),
+    /// Keep what comes after a group-by's batch in the key-value store
+    GroupByStreaming(Box<StreamArgs>),
+    /// Fetch features from the key-value store
+    Fetch(Box<FetchArgs>),
+    /// Answer requests for features over HTTP
+    Serve(Box<ServeArgs>),
     /// Fill the training table of a join
     Join(JobArgs),
     /// Fill only the left table of a join, for parts that run apart

@@ -13,6 +13,7 @@
 mod args;
 mod config;
 mod explain;
+mod fetch;
 mod findings;
 mod info;
 mod metadata_export;
@@ -20,6 +21,7 @@ mod page;
 mod progress;
 mod report;
 mod run_mode;
+mod serve;
 mod store;
 
 use std::collections::BTreeMap;
@@ -78,6 +80,11 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
         Command::MetadataUpload(args) => {
             store::metadata_upload(&args, &session(&args, global, added)?)
         }
+        Command::GroupByStreaming(args) => {
+            store::stream(&args, &session(&args.job, global, added)?)
+        }
+        Command::Fetch(args) => fetch::run(&args, &Session::start(configuration(global, added)?)),
+        Command::Serve(args) => serve::run(&args, &Session::start(configuration(global, added)?)),
         Command::Run(_) => Err(Failure::usage("a run starts no other run")),
         Command::Explain(args) => {
             let config = configuration(global, added)?;
@@ -107,8 +114,11 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
 
 /// A subcommand that is not there: one of a later version, or a slip.
 fn unknown_job(words: &[String]) -> Failure {
-    const LATER: [&str; 4] = ["group-by-streaming", "fetch", "serve", "cluster"];
-    const NOW: [&str; 21] = [
+    const LATER: [&str; 1] = ["cluster"];
+    const NOW: [&str; 24] = [
+        "group-by-streaming",
+        "fetch",
+        "serve",
         "group-by-backfill",
         "group-by-upload",
         "bulk-load",

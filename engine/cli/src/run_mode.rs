@@ -41,7 +41,7 @@ const fn mode(
 }
 
 /// The modes there are. The words are those of `unskewed --help`, so a new job needs a line here and no more.
-const MODES: [Mode; 15] = [
+const MODES: [Mode; 16] = [
     mode(
         "backfill",
         Some("group-by-backfill"),
@@ -81,11 +81,12 @@ const MODES: [Mode; 15] = [
         Some("metadata-export"),
     ),
     mode("compare", None, Some("compare-join-query"), None),
+    mode("fetch", Some("fetch"), Some("fetch"), None),
     mode("info", Some("info"), Some("info"), Some("info")),
 ];
 
 /// Modes run.py knows that this version cannot run.
-const LATER_MODES: [&str; 3] = ["streaming", "local-streaming", "fetch"];
+const LATER_MODES: [&str; 2] = ["streaming", "local-streaming"];
 
 /// Modes whose command line takes the definition's additional arguments, as in run.py.
 const WITH_ADDITIONS: [&str; 5] = [

@@ -1,4 +1,4 @@
-//! The jobs that fill the key-value store: `bulk-load` and `metadata-upload`.
+//! The jobs that fill the key-value store: `bulk-load`, `group-by-streaming` and `metadata-upload`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use unskewed_engine::job::{self, Event, MetadataFile, Watcher};
 use unskewed_planner::definition::{Definition, Dialect};
 use unskewed_planner::serving::metadata_key_of;
 
-use crate::args::{FindingsFormat, JobArgs};
+use crate::args::{FindingsFormat, JobArgs, StreamArgs};
 use crate::report::Failure;
 use crate::{Session, load};
 
@@ -22,6 +22,23 @@ pub(crate) fn bulk_load(args: &JobArgs, session: &Session) -> Result<(), Failure
     let store = open(session)?;
     let warehouse = session.warehouse()?;
     let outcome = job::bulk_load(&definition, store.as_ref(), &session.context(&warehouse));
+    session.finish(&outcome.map_err(Failure::job)?, FindingsFormat::default());
+    Ok(())
+}
+
+/// Streams into the store.
+pub(crate) fn stream(args: &StreamArgs, session: &Session) -> Result<(), Failure> {
+    let Some(since) = args.replay_from else {
+        return Err(Failure::not_yet(
+            "streaming from Kafka (--replay-from DS reads the tables)",
+        ));
+    };
+    let definition = session.load(&args.job.conf_path)?;
+    let store = open(session)?;
+    let warehouse = session.warehouse()?;
+    let options = session.options(&args.job.options, None, since);
+    let context = session.context(&warehouse);
+    let outcome = job::replay(&definition, since, &options, store.as_ref(), &context);
     session.finish(&outcome.map_err(Failure::job)?, FindingsFormat::default());
     Ok(())
 }
@@ -59,7 +76,7 @@ pub(crate) fn metadata_upload(args: &JobArgs, session: &Session) -> Result<(), F
     Ok(())
 }
 
-fn open(session: &Session) -> Result<Arc<dyn KvStore>, Failure> {
+pub(crate) fn open(session: &Session) -> Result<Arc<dyn KvStore>, Failure> {
     let store = kv::open(&session.config.kv, Arc::new(SystemClock::new()));
     store.map_err(|error| Failure::job(job::Error::Table(error)))
 }

@@ -1,0 +1,131 @@
+//! What can be typed of the jobs that stream and fetch.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use unskewed_planner::time::Partition;
+use unskewed_rest::Limits;
+
+use super::JobArgs;
+
+const STREAM_EXAMPLES: &str = "\
+Examples:
+  unskewed group-by-streaming --conf-path production/group_bys/team/spend.v1 --replay-from 2024-03-02
+
+A replay reads the days of the tables behind the group-by's topics, from the day given to the last, as if their rows had
+come through the topic, and ends. A day before the batch's end does no harm: readers take what the batch lacks.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  unskewed --kv embedded:./kv serve
+  unskewed serve --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem --token-file tokens
+  curl -d '[{\"user\": \"u1\"}]' http://127.0.0.1:8080/v1/features/join/team%2Ftraining.v1
+
+An embedded store has one owner: what loads and streams into it asks for it while no service runs on it.
+Stop with Ctrl-C or SIGTERM: requests at hand are answered first.";
+
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  unskewed fetch --type join --name team/training.v1 --key-json '{\"user\": \"u1\"}'
+  unskewed fetch --type group-by --name team.spend.v1 --key-json '[{\"user\": \"u1\"}]' --at-millis 1709424000000
+  unskewed fetch --requests requests.jsonl --responses responses.jsonl
+
+A line of requests is {\"type\": \"join\" or \"group_by\", \"name\", \"keys\", \"ts\"}; without \"ts\", which is in
+milliseconds, the answer is as of now. Each gets a line {\"request\", \"values\"} or {\"request\", \"error\"}, in the
+same order. What of a join could not be had is the text of NAME_exception among its values.";
+
+/// A stream of a group-by.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = STREAM_EXAMPLES)]
+pub(crate) struct StreamArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Read the tables behind the topics, from this day on, and end
+    #[arg(long, value_name = "DS")]
+    pub(crate) replay_from: Option<Partition>,
+    /// Kafka brokers
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(crate) kafka_bootstrap: Option<String>,
+}
+
+/// A service that answers requests.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Certificate chain in PEM; plain HTTP without
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Bearer tokens that are let in, one a line; everybody without
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Bytes of one request's body
+    #[arg(long, value_name = "N", default_value_t = Limits::default().body_bytes)]
+    pub(crate) max_body_bytes: usize,
+    /// Objects of keys in one request
+    #[arg(long, value_name = "N", default_value_t = Limits::default().rows)]
+    pub(crate) max_rows: usize,
+    /// Milliseconds that one request may take
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) max_millis: u64,
+    /// Requests answered at once; more are told to come again
+    #[arg(long, value_name = "N", default_value_t = Limits::default().in_flight)]
+    pub(crate) max_in_flight: usize,
+    /// Seconds between looks for new batches and definitions
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) refresh_seconds: u64,
+}
+
+/// What is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FetchType {
+    /// A join
+    Join,
+    /// A group-by
+    #[value(alias = "group_by")]
+    GroupBy,
+}
+
+/// Requests for features.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = FETCH_EXAMPLES)]
+pub(crate) struct FetchArgs {
+    /// What is fetched
+    #[arg(
+        long = "type",
+        short = 't',
+        value_name = "TYPE",
+        default_value = "join"
+    )]
+    pub(crate) kind: FetchType,
+    /// Its name
+    #[arg(long, short = 'n', value_name = "NAME", required_unless_present_any = ["requests", "conf_path"])]
+    pub(crate) name: Option<String>,
+    /// Its compiled definition, instead of type and name
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    pub(crate) conf_path: Option<PathBuf>,
+    /// Keys: an object, or a list of objects
+    #[arg(long, short = 'k', value_name = "JSON", conflicts_with = "requests")]
+    pub(crate) key_json: Option<String>,
+    /// Keys: a file with an object a line
+    #[arg(long, short = 'f', value_name = "FILE", conflicts_with_all = ["requests", "key_json"])]
+    pub(crate) key_json_file: Option<PathBuf>,
+    /// As of when, in milliseconds since 1970 [default: now]
+    #[arg(long, value_name = "T", conflicts_with = "requests")]
+    pub(crate) at_millis: Option<i64>,
+    /// A file with a request a line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) requests: Option<PathBuf>,
+    /// Where answers go [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) responses: Option<PathBuf>,
+    /// Accepted: run.py gives every mode a day
+    #[arg(long, value_name = "DS", hide = true)]
+    pub(crate) end_date: Option<Partition>,
+}

@@ -1,0 +1,131 @@
+//! `serve`: the fetcher over HTTP, until told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use unskewed_connectors::clock::{Clock, SystemClock};
+use unskewed_connectors::spawn::{self, Joined};
+use unskewed_engine::job::{Event, Watcher as _};
+use unskewed_fetcher::external::Registry;
+use unskewed_fetcher::{Fetcher, Settings};
+use unskewed_rest::{App, Limits, Metrics, Server, ServerError, TlsFiles, Tokens, told_to_stop};
+
+use crate::args::ServeArgs;
+use crate::report::Failure;
+use crate::{Session, store};
+
+/// How long requests at hand may take to end.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What looks for new batches and definitions.
+struct Refresher {
+    stopped: Arc<AtomicBool>,
+    thread: Joined<()>,
+}
+
+impl Drop for Refresher {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+/// Serves.
+pub(crate) fn run(args: &ServeArgs, session: &Session) -> Result<(), Failure> {
+    let tokens = match &args.token_file {
+        None => Tokens::default(),
+        Some(path) => tokens(path)?,
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let every = Duration::from_secs(args.refresh_seconds.max(1));
+    let settings = Settings {
+        dialect: session.config.dialect,
+        max_age: every * 6,
+    };
+    let store = store::open(session)?;
+    let fetcher = Fetcher::new(store, Arc::clone(&clock), Registry::default(), settings);
+    let fetcher = Arc::new(fetcher);
+    let limits = Limits {
+        body_bytes: args.max_body_bytes,
+        rows: args.max_rows,
+        time: Duration::from_millis(args.max_millis),
+        in_flight: args.max_in_flight,
+    };
+    let metrics = Metrics::install().map_err(|error| Failure::failed(error.to_string()))?;
+    let config = shown(args, session);
+    let app = App::new(Arc::clone(&fetcher), limits, metrics, clock, config);
+    let tls = args.tls_cert.clone().zip(args.tls_key.clone());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listening = unskewed_rest::Settings {
+        listen: args.listen,
+        tls: tls.map(|(certificates, key)| TlsFiles { certificates, key }),
+        tokens,
+        drain: DRAIN,
+        threads: session.config.workers,
+    };
+    let server = Server::bind(listening, app).map_err(|error| failure(&error))?;
+    let _refresher = refresher(fetcher, every)?;
+    let text = format!("listening on {scheme}://{}", server.address());
+    session.progress.on(&Event::Note(&text));
+    server.run(told_to_stop()).map_err(|error| failure(&error))
+}
+
+fn refresher(fetcher: Arc<Fetcher>, every: Duration) -> Result<Refresher, Failure> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stopped);
+    let work = move || {
+        while !told.load(Ordering::Acquire) {
+            for (name, error) in fetcher.refresh() {
+                tracing::warn!(name, %error, "could not be refreshed");
+            }
+            std::thread::park_timeout(every);
+        }
+    };
+    let thread = spawn::spawn("refresh", work);
+    let thread = thread.map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(Refresher { stopped, thread })
+}
+
+fn tokens(path: &Path) -> Result<Tokens, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!(
+            "token file {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
+    let tokens = Tokens::parse(&text);
+    if tokens.is_open() {
+        let text = format!(
+            "token file {} holds no token, so nobody could ask",
+            path.display()
+        );
+        return Err(Failure::usage(text));
+    }
+    Ok(tokens)
+}
+
+/// What `GET /config` shows.
+fn shown(args: &ServeArgs, session: &Session) -> serde_json::Value {
+    serde_json::json!({
+        "listen": args.listen.to_string(),
+        "tls": args.tls_cert.is_some(),
+        "tokens": args.token_file.is_some(),
+        "kv": session.config.kv,
+        "max_body_bytes": args.max_body_bytes,
+        "max_rows": args.max_rows,
+        "max_millis": args.max_millis,
+        "max_in_flight": args.max_in_flight,
+        "refresh_seconds": args.refresh_seconds,
+    })
+}
+
+fn failure(error: &ServerError) -> Failure {
+    let cause = std::error::Error::source(error);
+    let text = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+    match error {
+        ServerError::Listen { .. } | ServerError::Tls { .. } => Failure::usage(text),
+        _ => Failure::failed(text),
+    }
+}
