@@ -19,8 +19,22 @@ const EDGES: &[(&str, Option<&[&str]>)] = &[
         Some(&["unskewed-planner", "unskewed-kernel", "unskewed-connectors"]),
     ),
     (
+        "unskewed-fetcher",
+        Some(&["unskewed-planner", "unskewed-kernel", "unskewed-connectors"]),
+    ),
+    (
+        "unskewed-rest",
+        Some(&["unskewed-connectors", "unskewed-fetcher"]),
+    ),
+    (
         "unskewed",
-        Some(&["unskewed-planner", "unskewed-engine", "unskewed-connectors"]),
+        Some(&[
+            "unskewed-planner",
+            "unskewed-engine",
+            "unskewed-connectors",
+            "unskewed-fetcher",
+            "unskewed-rest",
+        ]),
     ),
     ("unskewed-tests", None),
     ("unskewed-benches", None),
@@ -35,7 +49,10 @@ const OUTSIDE: &[(&str, &[&str])] = &[
         &["unskewed-connectors", "unskewed-tests", "unskewed-benches"],
     ),
     ("object_store", &["unskewed-connectors"]),
-    ("tokio", &["unskewed-connectors", "unskewed-engine"]),
+    (
+        "tokio",
+        &["unskewed-connectors", "unskewed-engine", "unskewed-rest"],
+    ),
     ("clap", &["unskewed"]),
     (
         "anyhow",
@@ -68,7 +85,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "tokio",
-        &["connectors/src/", "engine/src/bridge"],
+        &["connectors/src/", "engine/src/bridge", "fetcher/rest/src/"],
         "asynchronous code lives in bridges",
     ),
     (

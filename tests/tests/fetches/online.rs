@@ -1,0 +1,111 @@
+//! A warehouse with a store beside it: upload, load, stream, fetch.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use unskewed_connectors::clock::{Clock, ManualClock};
+use unskewed_connectors::kv::{KvStore, Memory};
+use unskewed_connectors::table::Warehouse;
+use unskewed_engine::job::{self, Context, Job, Kind, MetadataFile, NoWatcher, Options, Outcome};
+use unskewed_fetcher::external::Registry;
+use unskewed_fetcher::{Fetcher, Request, Response, Settings, Value};
+use unskewed_planner::definition::{Definition, Dialect};
+use unskewed_planner::serving::metadata_key;
+
+/// A warehouse and a store.
+pub(crate) struct Online {
+    warehouse: Warehouse,
+    clock: Arc<ManualClock>,
+    store: Arc<dyn KvStore>,
+    workers: usize,
+}
+
+impl Online {
+    /// Over the tables of a folder, with nothing in the store.
+    pub(crate) fn new(folder: &Path, workers: usize) -> Self {
+        let clock = Arc::new(ManualClock::at_millis(0));
+        let time = Arc::clone(&clock) as Arc<dyn Clock>;
+        Self {
+            warehouse: Warehouse::open(folder.to_str().unwrap()).unwrap(),
+            store: Arc::new(Memory::new(time)),
+            clock,
+            workers,
+        }
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            warehouse: &self.warehouse,
+            clock: self.clock.as_ref(),
+            workers: self.workers,
+            memory_bytes: None,
+            watcher: &NoWatcher,
+        }
+    }
+
+    /// Runs a job until a day.
+    pub(crate) fn run(&self, kind: Kind, definition: &Definition, end: &str) -> Outcome {
+        let job = Job {
+            kind,
+            definition: definition.clone(),
+            options: Options::until(end.parse().unwrap()),
+        };
+        job::run(&job, &self.context()).unwrap()
+    }
+
+    /// Loads an upload.
+    pub(crate) fn load(&self, definition: &Definition) {
+        job::bulk_load(definition, self.store.as_ref(), &self.context()).unwrap();
+    }
+
+    /// Streams the tables since a day.
+    pub(crate) fn stream(&self, definition: &Definition, since: &str) {
+        let since = since.parse().unwrap();
+        let options = Options::until(since);
+        let store = self.store.as_ref();
+        job::replay(definition, since, &options, store, &self.context()).unwrap();
+    }
+
+    /// Stores a definition.
+    pub(crate) fn describe(&self, definition: &Definition) {
+        let file = MetadataFile {
+            key: metadata_key(definition),
+            definition: definition.clone(),
+        };
+        job::metadata_upload(&[file], false, self.store.as_ref(), self.clock.as_ref()).unwrap();
+    }
+
+    /// What answers.
+    pub(crate) fn fetcher(&self) -> Fetcher {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let store = Arc::clone(&self.store);
+        Fetcher::new(store, clock, Registry::default(), Settings::default())
+    }
+}
+
+/// A definition.
+pub(crate) fn definition(json: &Json) -> Definition {
+    Definition::load(&json.to_string(), Dialect::Airbnb).unwrap()
+}
+
+/// A request for keys as of a time.
+pub(crate) fn request(name: &str, keys: &Json, at_millis: Option<i64>) -> Request {
+    let keys = keys.as_object().unwrap().iter();
+    Request {
+        name: name.into(),
+        keys: keys
+            .map(|(name, value)| (name.clone(), Value::from_json(value)))
+            .collect(),
+        at_millis,
+    }
+}
+
+/// An answer as the command writes it.
+pub(crate) fn answer(response: &Response) -> Json {
+    match &response.outcome {
+        Ok(Some(features)) => serde_json::json!({"values": Json::Object(features.to_json())}),
+        Ok(None) => serde_json::json!({"values": null}),
+        Err(error) => serde_json::json!({"error": error.to_string()}),
+    }
+}
