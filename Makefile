@@ -77,12 +77,13 @@ $(SHOP)/warehouse/.input: $(SHOP)/make_input.py $(VENV)/.examples
 	$(VENV)/bin/python $(SHOP)/make_input.py $(SHOP)/warehouse
 	@touch $@
 
-quickstart: release $(QUICKSTART)/warehouse/.input ## a training table from 336,776 real flights
+quickstart: release $(QUICKSTART)/warehouse/.input ## a training table from 336,776 real flights, and the same features served
 	$(UNSKEWED) --warehouse $(QUICKSTART)/warehouse join \
 	  --conf-path $(QUICKSTART)/definitions/production/joins/flights/delays.v1 \
 	  --end-date 2014-01-01
 	@$(VENV)/bin/python examples/show.py $(QUICKSTART)/warehouse quickstart.flights_delays_v1 \
 	  --columns flight_id,origin,carrier,tail,label,ts,flights_departures_by_route,flights_weather,flights_planes,aircraft
+	@$(VENV)/bin/python $(QUICKSTART)/online.py $(UNSKEWED) $(QUICKSTART)
 
 quickstart-check: $(VENV)/.examples ## compute features of the quickstart again, slowly, and compare
 	$(VENV)/bin/python $(QUICKSTART)/check.py $(QUICKSTART)/warehouse

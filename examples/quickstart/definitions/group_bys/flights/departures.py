@@ -61,6 +61,7 @@ def departures_by(key, counted):
             Aggregation(counted, Operation.UNIQUE_COUNT, windows),
         ],
         accuracy=Accuracy.TEMPORAL,
+        online=True,
     )
 
 

@@ -18,4 +18,5 @@ register = GroupBy(
     ],
     keys=["tail_number"],
     aggregations=None,
+    online=True,
 )

@@ -42,4 +42,5 @@ at_origin = GroupBy(
         Aggregation("precipitation", Operation.SUM, recent + [Window(1, TimeUnit.DAYS)]),
     ],
     accuracy=Accuracy.TEMPORAL,
+    online=True,
 )

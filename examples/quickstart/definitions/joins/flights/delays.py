@@ -41,6 +41,7 @@ v1 = Join(
         JoinPart(group_by=at_origin),
         JoinPart(group_by=register),
     ],
+    online=True,
     derivations=[
         Derivation(name="*", expression="*"),
         Derivation(
