@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use unskewed_connectors::clock::Clock;
-use unskewed_connectors::kv::{Get, KvStore};
+use unskewed_connectors::kv::{Get, KvStore, Timed};
 use unskewed_planner::definition::{Definition, Dialect};
 use unskewed_planner::serving::{METADATA_DATASET, batch_dataset};
 
@@ -14,6 +14,8 @@ use crate::external::{Keys, Registry};
 use crate::group::{Asked, Group, Row};
 use crate::join::{Collected, Join};
 use crate::known::Known;
+use crate::log::ResponseLog;
+use crate::observed;
 use crate::request::{Features, Request, Response};
 use crate::value::Value;
 
@@ -40,6 +42,7 @@ pub struct Fetcher {
     store: Arc<dyn KvStore>,
     clock: Arc<dyn Clock>,
     externals: Registry,
+    log: Option<Arc<dyn ResponseLog>>,
     settings: Settings,
     groups: Known<Group>,
     joins: Known<Join>,
@@ -70,6 +73,9 @@ struct Asker {
     keys: usize,
 }
 
+/// The keys' bytes of a logged request, and what it collected before derivations.
+type Sampled = (Vec<u8>, BTreeMap<String, Value>);
+
 impl Fetcher {
     /// A fetcher over a store.
     pub fn new(
@@ -81,6 +87,7 @@ impl Fetcher {
         Self {
             groups: Known::new(Arc::clone(&clock), settings.max_age),
             joins: Known::new(Arc::clone(&clock), settings.max_age),
+            log: None,
             store,
             clock,
             externals,
@@ -88,10 +95,19 @@ impl Fetcher {
         }
     }
 
+    /// The same fetcher, whose answers of joins that state a sample percent are logged.
+    #[must_use]
+    pub fn logging(self, log: Arc<dyn ResponseLog>) -> Self {
+        Self {
+            log: Some(log),
+            ..self
+        }
+    }
+
     /// Answers requests to group-bys, in their order.
     pub fn fetch_group_by(&self, requests: &[Request]) -> Vec<Response> {
+        let (now, begun) = (self.clock.now_millis(), self.clock.monotonic());
         let mut questions: BTreeMap<&str, Vec<Question>> = BTreeMap::new();
-        let now = self.clock.now_millis();
         for (number, request) in requests.iter().enumerate() {
             questions.entry(&request.name).or_default().push(Question {
                 request: number,
@@ -108,16 +124,30 @@ impl Fetcher {
         });
         let outcome = |outcome: Option<_>| outcome.unwrap_or(Ok(None));
         let outcomes = outcomes.into_iter();
-        outcomes
+        let responses: Vec<Response> = outcomes
             .map(|found| Response {
                 outcome: outcome(found),
             })
-            .collect()
+            .collect();
+        self.tell("group_by", requests, &responses, begun);
+        responses
+    }
+
+    /// Counts and measures a call.
+    fn tell(&self, kind: &'static str, asked: &[Request], told: &[Response], begun: Duration) {
+        let mut by_name: BTreeMap<&str, Vec<&Response>> = BTreeMap::new();
+        for (request, response) in asked.iter().zip(told) {
+            by_name.entry(&request.name).or_default().push(response);
+        }
+        for (name, responses) in by_name {
+            observed::answered(kind, name, &responses);
+        }
+        observed::overall(kind, self.clock.monotonic().saturating_sub(begun));
     }
 
     /// Answers requests to joins, in their order.
     pub async fn fetch_join(&self, requests: &[Request]) -> Vec<Response> {
-        let now = self.clock.now_millis();
+        let (now, begun) = (self.clock.now_millis(), self.clock.monotonic());
         let joins: Vec<Result<Arc<Join>, FetchError>> = requests
             .iter()
             .map(|request| self.join(&request.name))
@@ -157,7 +187,9 @@ impl Fetcher {
             }
         });
         self.ask_externals(requests, &joins, &mut collected).await;
-        self.finish(requests, &joins, collected, now)
+        let responses = self.finish(requests, &joins, collected, now);
+        self.tell("join", requests, &responses, begun);
+        responses
     }
 
     /// Asks every group-by once, all of them with one call to the store.
@@ -185,14 +217,7 @@ impl Fetcher {
             .iter()
             .flat_map(|(group, asked, _)| asked.iter().flat_map(|one| group.gets(one)))
             .collect();
-        let found = if gets.is_empty() {
-            Ok(Vec::new())
-        } else {
-            self.store.multi_get(&gets)
-        };
-        let mut found = found
-            .map(Vec::into_iter)
-            .map_err(|error| FetchError::store(&error));
+        let mut found = self.read(&gets).map(Vec::into_iter);
         for (group, asked, questions) in &asked {
             let rows = match &mut found {
                 Ok(found) => group.answer(asked, found),
@@ -202,6 +227,20 @@ impl Fetcher {
                 tell(question, row.map(|row| Some((&**group, row?))));
             }
         }
+    }
+
+    /// Reads rows of the store, all with one call.
+    fn read(&self, gets: &[Get<'_>]) -> Result<Vec<Option<Timed>>, FetchError> {
+        if gets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let begun = self.clock.monotonic();
+        let found = self.store.multi_get(gets);
+        let found = found.map_err(|error| FetchError::store(&error))?;
+        let bytes = found.iter().flatten().map(|row| row.bytes.len()).sum();
+        let took = self.clock.monotonic().saturating_sub(begun);
+        observed::store_read(gets.len(), bytes, took);
+        Ok(found)
     }
 
     /// Asks external sources, each once.
@@ -279,7 +318,11 @@ impl Fetcher {
                 .map(|number| collected[*number].take().unwrap_or_default());
             let outcomes: Vec<_> = match &joins[numbers[0]] {
                 Ok(join) => {
-                    let features = join.finish(&asked, own.collect());
+                    let own: Vec<Collected> = own.collect();
+                    let sampled = self.sampled(join, &asked, &own);
+                    let features = join.finish(&asked, own);
+                    let name = &requests[numbers[0]].name;
+                    self.log(join, name, &asked, sampled, &features);
                     features
                         .into_iter()
                         .map(|features| Ok(Some(features)))
@@ -326,6 +369,49 @@ impl Fetcher {
                 .refresh(|name, known| self.load_join(name, Some(known))),
         );
         failed
+    }
+
+    /// Of the requests that are logged, the keys' bytes and what was collected.
+    fn sampled(
+        &self,
+        join: &Join,
+        asked: &[(&BTreeMap<String, Value>, i64)],
+        collected: &[Collected],
+    ) -> Vec<Option<Sampled>> {
+        let sampled = |((keys, _), collected): (&(&BTreeMap<String, Value>, i64), &Collected)| {
+            self.log.as_ref()?;
+            let key_bytes = join.logged_keys(keys);
+            let key_bytes = key_bytes.unwrap_or_else(|reason| {
+                observed::not_logged(&join.served.name, &reason);
+                None
+            });
+            Some((key_bytes?, collected.values.clone()))
+        };
+        asked.iter().zip(collected).map(sampled).collect()
+    }
+
+    fn log(
+        &self,
+        join: &Join,
+        name: &str,
+        asked: &[(&BTreeMap<String, Value>, i64)],
+        sampled: Vec<Option<Sampled>>,
+        features: &[Features],
+    ) {
+        let Some(log) = &self.log else { return };
+        let mut logged = Vec::new();
+        for (((_, millis), sampled), features) in asked.iter().zip(sampled).zip(features) {
+            let Some((key_bytes, collected)) = sampled else {
+                continue;
+            };
+            match join.logged(name, key_bytes, *millis, &collected, &features.values) {
+                Ok(request) => logged.push(request),
+                Err(reason) => observed::not_logged(&join.served.name, &reason),
+            }
+        }
+        if !logged.is_empty() {
+            log.log(logged);
+        }
     }
 
     /// What is known of a group-by.
@@ -384,6 +470,10 @@ impl Fetcher {
         if let Some(known) = known.filter(|known| known.is_made_of(&found.bytes, &groups)) {
             return Ok(Arc::clone(known));
         }
-        Join::new(&definition, found.bytes.clone(), groups).map(Arc::new)
+        let join = Join::new(&definition, found.bytes.clone(), groups)?;
+        if let Some(log) = &self.log {
+            log.log(vec![join.published(self.clock.now_millis())]);
+        }
+        Ok(Arc::new(join))
     }
 }

@@ -21,6 +21,7 @@ use crate::columns::{self, value_at};
 use crate::error::{FetchError, with_causes};
 use crate::external::Keys;
 use crate::join::Collected;
+use crate::observed;
 use crate::request::Features;
 use crate::states::{Held, States};
 use crate::value::Value;
@@ -247,6 +248,11 @@ impl Group {
                     batch_end_millis: self.batch_end_millis,
                 }),
             });
+        }
+        let old = |held: &&Held| states.is_degraded(self.batch_end_millis, held.query_millis);
+        let old = held.iter().filter(old).count();
+        if old > 0 {
+            observed::degraded(&self.served.name, old);
         }
         for (place, row) in places
             .into_iter()

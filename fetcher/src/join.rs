@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use unskewed_kernel::eval::Program;
+use unskewed_planner::avro::without_number;
 use unskewed_planner::definition::Join as Definition;
 use unskewed_planner::expr::Expr;
 use unskewed_planner::naming::{PARTITION_COLUMN, TIME_COLUMN, feature_column};
@@ -24,6 +25,7 @@ use unskewed_planner::time::Partition;
 use crate::columns::{self, value_at};
 use crate::error::{FetchError, with_causes};
 use crate::group::Group;
+use crate::log::{self, Logged, SCHEMA_PUBLISH_EVENT};
 use crate::request::Features;
 use crate::value::Value;
 
@@ -36,6 +38,11 @@ pub(crate) struct Join {
     groups: Vec<Arc<Group>>,
     derived: Option<Vec<Derived>>,
     types: Arc<ArrowSchema>,
+    /// How many percent of its keys are logged; none without.
+    sample_percent: Option<f64>,
+    schema_hash: String,
+    /// The fields of a logged answer.
+    logged: Vec<Field>,
 }
 
 /// A derived column.
@@ -78,18 +85,78 @@ impl Join {
                 |column: &DerivedColumn| derived(&served, &column.name, column.value.as_ref());
             columns.iter().map(ready).collect()
         });
-        Ok(Self {
+        let logged = served.logged_values.schema().fields;
+        let percent = definition.meta_data.sample_percent.as_ref();
+        let percent = percent.and_then(serde_json::Number::as_f64);
+        let mut join = Self {
             types: Arc::new(served.base.to_arrow()),
+            sample_percent: percent.filter(|percent| *percent != 0.0),
+            schema_hash: String::new(),
+            logged,
             derived,
             text,
             groups,
             served,
+        };
+        join.schema_hash = schema_hash(&join.logging_schema());
+        Ok(join)
+    }
+
+    /// What publishes the schema of its logged requests.
+    pub(crate) fn published(&self, ts_millis: i64) -> Logged {
+        Logged {
+            join_name: SCHEMA_PUBLISH_EVENT.into(),
+            key_bytes: self.schema_hash.clone().into_bytes(),
+            value_bytes: self.logging_schema().into_bytes(),
+            ts_millis,
+            schema_hash: None,
+        }
+    }
+
+    /// The datum of a request's keys, if its requests are logged; why there is none.
+    pub(crate) fn logged_keys(
+        &self,
+        keys: &BTreeMap<String, Value>,
+    ) -> Result<Option<Vec<u8>>, String> {
+        let Some(percent) = self.sample_percent else {
+            return Ok(None);
+        };
+        let nothing = Value::Null;
+        let of = |field: &Field| keys.get(&field.name).unwrap_or(&nothing);
+        let values: Vec<&Value> = self.served.keys.iter().map(of).collect();
+        let datum = log::datum(&self.served.logged_keys, &self.served.keys, &values)?;
+        Ok(log::is_sampled(&datum, percent).then_some(datum))
+    }
+
+    /// A request and its answer: what was collected, and what was made of it.
+    pub(crate) fn logged(
+        &self,
+        join_name: &str,
+        key_bytes: Vec<u8>,
+        ts_millis: i64,
+        collected: &BTreeMap<String, Value>,
+        answered: &BTreeMap<String, Value>,
+    ) -> Result<Logged, String> {
+        let nothing = Value::Null;
+        let names = self.logged.iter().map(|field| without_number(&field.name));
+        let of = |name: &str| {
+            answered
+                .get(name)
+                .or(collected.get(name))
+                .unwrap_or(&nothing)
+        };
+        let values: Vec<&Value> = names.map(of).collect();
+        Ok(Logged {
+            join_name: join_name.into(),
+            key_bytes,
+            value_bytes: log::datum(&self.served.logged_values, &self.logged, &values)?,
+            ts_millis,
+            schema_hash: Some(self.schema_hash.clone()),
         })
     }
 
     /// The schemas of keys and answers as Avro's texts, and where each value is from.
     pub(crate) fn schema(&self) -> serde_json::Value {
-        let logging = self.logging_schema();
         let value = |field: &Field| {
             let data_type = field.data_type.to_string();
             serde_json::json!({"featureName": field.name, "type": data_type})
@@ -98,7 +165,7 @@ impl Join {
             "joinName": self.served.name,
             "keySchema": self.served.logged_keys.to_text(),
             "valueSchema": self.served.logged_values.to_text(),
-            "schemaHash": schema_hash(&logging),
+            "schemaHash": self.schema_hash,
             "valueInfos": self.served.values.iter().map(value).collect::<Vec<_>>(),
         })
     }
@@ -300,7 +367,7 @@ fn derived(served: &ServedJoin, name: &str, value: Result<&Expr, &String>) -> De
 }
 
 /// The short name of a logging schema: the first ten characters of its MD5 in Base64.
-pub(crate) fn schema_hash(logging_schema: &str) -> String {
+fn schema_hash(logging_schema: &str) -> String {
     let digest = Md5::digest(logging_schema.as_bytes());
     STANDARD.encode(digest).chars().take(10).collect()
 }

@@ -15,6 +15,8 @@ mod fetcher;
 mod group;
 mod join;
 mod known;
+pub mod log;
+mod observed;
 mod request;
 mod states;
 mod value;

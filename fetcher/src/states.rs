@@ -48,6 +48,11 @@ impl States {
         })
     }
 
+    /// Whether the batch is so old at a time that its longest windows count too much.
+    pub(crate) fn is_degraded(&self, batch_end_millis: i64, query_millis: i64) -> bool {
+        self.after.is_degraded(batch_end_millis, query_millis)
+    }
+
     /// The values of keys as of their times: nothing where the store has nothing of the key, or why there are none.
     pub(crate) fn finish(
         &self,

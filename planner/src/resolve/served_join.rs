@@ -13,7 +13,7 @@ use crate::naming::{self, PARTITION_COLUMN, TIME_COLUMN};
 use crate::schema::{DataType, Field, Schema};
 
 use super::served_group::ServedGroup;
-use super::{Problems, bind, derive, group, left};
+use super::{Problems, bind, derive, group, left, scala_order};
 
 /// A join as a reader needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,7 +170,8 @@ pub(super) fn resolve<'a>(
     })
 }
 
-/// The values and what is derived; a derived column of a value's name is that column.
+/// The values and what is derived, in the order of the map that the reference merges them in; a derived column of a
+/// value's name is that column.
 fn logged_fields(values: &[Field], derived: Option<&[DerivedColumn]>) -> Vec<Field> {
     let mut fields = Fields(values.to_vec());
     for column in derived.unwrap_or_default() {
@@ -178,7 +179,11 @@ fn logged_fields(values: &[Field], derived: Option<&[DerivedColumn]>) -> Vec<Fie
             fields.set(&column.name, &value.data_type);
         }
     }
-    fields.0
+    let order = scala_order::of_map(fields.0.iter().map(|field| field.name.as_str()));
+    let place = |field: &Field| order.iter().position(|name| *name == field.name);
+    let mut ordered = fields.0.clone();
+    ordered.sort_by_key(place);
+    ordered
 }
 
 fn external(part: &ExternalPart) -> Option<ServedExternal> {

@@ -1,7 +1,7 @@
 //! A warehouse with a store beside it: upload, load, stream, fetch.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
 use unskewed_connectors::clock::{Clock, ManualClock};
@@ -9,6 +9,7 @@ use unskewed_connectors::kv::{KvStore, Memory};
 use unskewed_connectors::table::Warehouse;
 use unskewed_engine::job::{self, Context, Job, Kind, MetadataFile, NoWatcher, Options, Outcome};
 use unskewed_fetcher::external::Registry;
+use unskewed_fetcher::log::{Logged, ResponseLog};
 use unskewed_fetcher::{Fetcher, Request, Response, Settings, Value};
 use unskewed_planner::definition::{Definition, Dialect};
 use unskewed_planner::serving::metadata_key;
@@ -19,6 +20,18 @@ pub(crate) struct Online {
     clock: Arc<ManualClock>,
     store: Arc<dyn KvStore>,
     workers: usize,
+    /// What was logged so far.
+    pub(crate) log: Arc<Kept>,
+}
+
+/// Keeps what is logged.
+#[derive(Default)]
+pub(crate) struct Kept(pub(crate) Mutex<Vec<Logged>>);
+
+impl ResponseLog for Kept {
+    fn log(&self, logged: Vec<Logged>) {
+        self.0.lock().unwrap().extend(logged);
+    }
 }
 
 impl Online {
@@ -31,6 +44,7 @@ impl Online {
             store: Arc::new(Memory::new(time)),
             clock,
             workers,
+            log: Arc::default(),
         }
     }
 
@@ -76,11 +90,12 @@ impl Online {
         job::metadata_upload(&[file], false, self.store.as_ref(), self.clock.as_ref()).unwrap();
     }
 
-    /// What answers.
+    /// What answers, and logs what it says it should.
     pub(crate) fn fetcher(&self) -> Fetcher {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let store = Arc::clone(&self.store);
-        Fetcher::new(store, clock, Registry::default(), Settings::default())
+        let fetcher = Fetcher::new(store, clock, Registry::default(), Settings::default());
+        fetcher.logging(Arc::clone(&self.log) as Arc<dyn ResponseLog>)
     }
 }
 

@@ -3,8 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
+use unskewed_connectors::table::{Selection, Warehouse};
 use unskewed_engine::job::Kind;
+use unskewed_fetcher::log::Logged;
 use unskewed_planner::definition::{Definition, Dialect};
 
 use super::answers::difference;
@@ -103,6 +110,49 @@ fn known_aside(case: &str, mut answer: Json) -> Json {
     answer
 }
 
+/// A row of the raw log: name, hash, time, keys, values. A schema's time is when it was first needed.
+type Row = (String, Option<String>, Option<i64>, String, String);
+
+fn row(logged: &Logged) -> Row {
+    let time = logged.schema_hash.is_some().then_some(logged.ts_millis);
+    let (keys, values) = (&logged.key_bytes, &logged.value_bytes);
+    let name = logged.join_name.clone();
+    (
+        name,
+        logged.schema_hash.clone(),
+        time,
+        STANDARD.encode(keys),
+        STANDARD.encode(values),
+    )
+}
+
+/// The rows of a recorded log table, sorted.
+fn logged(folder: &Path) -> Vec<Row> {
+    let warehouse = tempfile::tempdir().unwrap();
+    lay_tables(folder, warehouse.path());
+    let warehouse = Warehouse::open(warehouse.path().to_str().unwrap()).unwrap();
+    let table = warehouse.table("online_logs.mock_log_table").unwrap();
+    let mut rows = Vec::new();
+    for batch in table.read(&Selection::all(), None).unwrap() {
+        let text = |name: &str, row: usize| {
+            let column = batch.column_by_name(name).unwrap().as_string::<i32>();
+            column.is_valid(row).then(|| column.value(row).to_owned())
+        };
+        let times = batch
+            .column_by_name("ts_millis")
+            .unwrap()
+            .as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            let hash = text("schema_hash", row);
+            let time = hash.is_some().then_some(times.value(row));
+            let of = |name| text(name, row).unwrap();
+            rows.push((of("name"), hash, time, of("key_base64"), of("value_base64")));
+        }
+    }
+    rows.sort();
+    rows
+}
+
 /// Runs the steps of a case up to its requests, and compares the answers.
 fn replay(name: &str) {
     let case = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -147,6 +197,12 @@ fn replay(name: &str) {
                     .collect();
                 assert!(wrong.is_empty(), "{}", wrong.join("\n"));
                 fetched = true;
+            }
+            "flush_log" => {
+                let recorded = logged(&case.join("expected/flush_log"));
+                let mut own: Vec<Row> = online.log.0.lock().unwrap().iter().map(row).collect();
+                own.sort();
+                assert_eq!(own, recorded, "what was logged");
             }
             // The rest comes after the requests, or before them and for their sake only by the reference's driver.
             _ => {}
