@@ -1,5 +1,7 @@
 //! `serve`: the fetcher over HTTP, until told to stop.
 
+mod log;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +14,7 @@ use unskewed_fetcher::external::Registry;
 use unskewed_fetcher::{Fetcher, Settings};
 use unskewed_rest::{App, Limits, Metrics, Server, ServerError, TlsFiles, Tokens, told_to_stop};
 
+use self::log::FileLog;
 use crate::args::ServeArgs;
 use crate::report::Failure;
 use crate::{Session, store};
@@ -46,6 +49,10 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> Result<(), Failure> {
     };
     let store = store::open(session)?;
     let fetcher = Fetcher::new(store, Arc::clone(&clock), Registry::default(), settings);
+    let fetcher = match &args.log_responses {
+        None => fetcher,
+        Some(path) => fetcher.logging(Arc::new(FileLog::open(path)?)),
+    };
     let fetcher = Arc::new(fetcher);
     let limits = Limits {
         body_bytes: args.max_body_bytes,

@@ -77,6 +77,9 @@ pub(crate) struct ServeArgs {
     /// Requests answered at once; more are told to come again
     #[arg(long, value_name = "N", default_value_t = Limits::default().in_flight)]
     pub(crate) max_in_flight: usize,
+    /// File to which answers of joins with a sample percent are added, a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_responses: Option<PathBuf>,
     /// Seconds between looks for new batches and definitions
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) refresh_seconds: u64,
