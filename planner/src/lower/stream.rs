@@ -1,12 +1,13 @@
 //! What a stream keeps of a TEMPORAL group-by: all rows of each key since a day, packed into one value of the store.
 //!
 //! Rows are those that the group-by aggregates: events by their time, or mutations by theirs. What is selected, left out
-//! and required of them is the same as offline.
+//! and required of them is the same as offline. A row's time may lie beyond its day, so the day before is read too; what
+//! is kept are the rows whose time is of the days asked for.
 
 use crate::avro::Record;
 use crate::definition::DataModel;
 use crate::diagnostic::Diagnostic;
-use crate::expr::Expr;
+use crate::expr::{self, Expr};
 use crate::logical::RowSource;
 use crate::naming::{MUTATION_TIME_COLUMN, PARTITION_COLUMN, REVERSAL_COLUMN, TIME_COLUMN};
 use crate::physical::{
@@ -18,6 +19,7 @@ use crate::schema::{DataType, Field, Schema};
 use crate::time::{Partition, PartitionRange};
 
 use super::left::on_day;
+use super::remap;
 use super::right::{rendered, scan, union};
 
 /// The label under which packed rows are handed on.
@@ -36,7 +38,7 @@ pub fn stream_rows(
     for source in streaming {
         let days = source.partition.partitioned.then(|| DayFilter {
             column: source.partition.name.clone(),
-            range: since_day(source, since),
+            range: since_day(source, since.plus_days(-1)),
         });
         inputs.push((on_day(source, days.as_ref())?, days));
     }
@@ -86,7 +88,7 @@ fn plan(
     let mut plan = DataflowPlan::default();
     let rows = inputs
         .iter()
-        .map(|(source, days)| project(upload, source, days, &mut plan))
+        .map(|(source, days)| project(upload, source, days, since, &mut plan))
         .collect();
     let rows = union(&mut plan, rows, &group.clean_name);
     let key_count = group.keys.len();
@@ -128,6 +130,7 @@ fn project(
     upload: &UploadGroup,
     source: &RowSource,
     days: &Option<DayFilter>,
+    since: Partition,
     plan: &mut DataflowPlan,
 ) -> NodeId {
     let group = &upload.group;
@@ -152,7 +155,7 @@ fn project(
         filters: source.filters.clone(),
         generator: source.generator.clone(),
         columns,
-        output_filters: Vec::new(),
+        output_filters: vec![not_before(key_count, since.start_millis())],
         requirements: vec![
             Requirement::AnyNotNull((0..key_count).collect()),
             Requirement::CountNull(key_count),
@@ -160,6 +163,14 @@ fn project(
     };
     let label = format!("source {}", source.table.table);
     plan.add(label, Schema::new(fields), Operator::Project(project))
+}
+
+/// Whether the time in a column is not before this one.
+fn not_before(column: usize, millis: i64) -> Expr {
+    let schema = Schema::new(vec![Field::new("t", DataType::Long)]);
+    let bound = expr::parse(&format!("t >= {millis}L")).and_then(|ast| expr::bind(&ast, &schema));
+    let bound = bound.expect("the text is a comparison with a number");
+    remap::moved(&bound, &|_| column)
 }
 
 /// One value for each key, handed on.
