@@ -23,6 +23,7 @@ pub(crate) mod problem;
 pub(crate) mod rewrite;
 pub mod temporal;
 pub(crate) mod token;
+pub(crate) mod variables;
 
 pub use ast::Ast;
 pub use bind::{Scope, bind, bind_condition, bind_in, bind_select};

@@ -33,6 +33,7 @@ pub use explain::text;
 
 use crate::catalog::Catalog;
 use crate::expr::problem::ExprError;
+use crate::expr::variables;
 use tree::Relation;
 
 /// The typed tree of a query over the tables of a catalog.
@@ -48,17 +49,19 @@ pub fn plan_with(
 ) -> Result<Relation, ExprError> {
     let mut binder = bind::Binder::new(catalog);
     for (name, view) in views {
-        let query = parse::parse(view)?;
+        let view = variables::substitute(view)?;
+        let query = parse::parse(&view)?;
         let bound = binder.query(&query, None);
         if !binder.problems.is_empty() {
-            return Err(ExprError::new(view, binder.problems));
+            return Err(ExprError::new(&view, binder.problems));
         }
         binder.name_relation(name, bound.map(|answer| answer.relation));
     }
-    let query = parse::parse(text)?;
+    let text = variables::substitute(text)?;
+    let query = parse::parse(&text)?;
     let bound = binder.query(&query, None);
     match bound {
         Some(answer) if binder.problems.is_empty() => Ok(optimize::optimized(answer.relation)),
-        _ => Err(ExprError::new(text, binder.problems)),
+        _ => Err(ExprError::new(&text, binder.problems)),
     }
 }

@@ -7,6 +7,7 @@ use super::ast::{Ast, Node, NodeKind};
 use super::ir::Literal;
 use super::problem::{ExprError, Problem, Span};
 use super::token::{Token, TokenKind, tokenize};
+use super::variables;
 use crate::query::ast::SubqueryUse;
 use crate::schema::DataType;
 
@@ -15,12 +16,13 @@ pub(crate) const MAX_DEPTH: usize = 120;
 
 /// Parses one expression; the error says where and what was expected.
 pub fn parse(text: &str) -> Result<Ast, ExprError> {
-    let fail = |problem| ExprError::new(text, vec![problem]);
-    let mut parser = Parser::new(text).map_err(fail)?;
+    let text = variables::substitute(text)?;
+    let fail = |problem| ExprError::new(&text, vec![problem]);
+    let mut parser = Parser::new(&text).map_err(fail)?;
     let root = parser.expression().map_err(fail)?;
     parser.expect_end().map_err(fail)?;
     Ok(Ast {
-        text: text.to_owned(),
+        text: text.into_owned(),
         root,
     })
 }

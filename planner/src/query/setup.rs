@@ -5,6 +5,7 @@
 
 use super::parse::parse;
 use crate::expr::problem::ExprError;
+use crate::expr::variables::KNOWN;
 
 /// What a setup statement is to us.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,9 @@ pub fn setup(text: &str) -> Setup {
         .collect();
     let word = |i: usize| words.get(i).map_or("", String::as_str);
     match word(0) {
+        "set" if changes_answers(text) => Setup::Refused(format!(
+            "{text:?} changes what queries answer; write values where they are meant, and times in UTC"
+        )),
         "set" | "reset" => Setup::Ignored(format!("{text:?} tunes Spark only")),
         "add" => Setup::Ignored(format!(
             "{text:?} loads code that cannot be run here; functions it brings are unknown"
@@ -40,6 +44,26 @@ pub fn setup(text: &str) -> Setup {
         _ => Setup::Refused(format!(
             "{text:?} is not run: a setup may make temporary views, nothing else"
         )),
+    }
+}
+
+/// Whether a `SET` gives a variable of texts a value, or a setting that decides on answers another one.
+fn changes_answers(text: &str) -> bool {
+    let Some(rest) = text.get(3..).map(str::trim) else {
+        return false;
+    };
+    if rest.to_lowercase().starts_with("time") {
+        return !rest.to_lowercase().ends_with("'utc'");
+    }
+    let Some((name, value)) = rest.split_once('=') else {
+        return false;
+    };
+    let (name, value) = (name.trim(), value.trim());
+    match KNOWN.iter().find(|(known, _)| *known == name) {
+        Some((_, known)) => !value.eq_ignore_ascii_case(known),
+        None => !["spark.", "hive.", "mapred"]
+            .iter()
+            .any(|own| name.starts_with(own)),
     }
 }
 
@@ -118,6 +142,9 @@ mod tests {
         }
         for text in [
             "SET spark.x=1",
+            "SET",
+            "SET spark.sql.session.timeZone = utc",
+            "set time zone 'UTC'",
             "ADD JAR s3://a.jar",
             "CREATE TEMPORARY FUNCTION f AS 'a.b.C'",
         ] {
@@ -125,6 +152,9 @@ mod tests {
         }
         for text in [
             "DROP TABLE t",
+            "SET x = 5",
+            "SET spark.sql.ansi.enabled=true",
+            "SET TIME ZONE 'America/New_York'",
             "CREATE TABLE t AS SELECT 1",
             "INSERT INTO t SELECT 1",
             "CREATE VIEW v AS SELECT 1",
