@@ -189,7 +189,46 @@ pub fn evaluated() -> Vec<&'static str> {
     names
 }
 
+/// Functions of Spark that are none here: each would need a library of its own, or a Java machine, or an aggregate's
+/// state that nothing else shares.
+const ONLY_SPARKS: [&str; 28] = [
+    "aes_decrypt",
+    "aes_encrypt",
+    "bitmap_construct_agg",
+    "bitmap_or_agg",
+    "count_min_sketch",
+    "hll_sketch_agg",
+    "hll_sketch_estimate",
+    "hll_union",
+    "hll_union_agg",
+    "java_method",
+    "json_tuple",
+    "reflect",
+    "sentences",
+    "session_window",
+    "sql_keywords",
+    "try_aes_decrypt",
+    "version",
+    "window",
+    "window_time",
+    "xpath",
+    "xpath_boolean",
+    "xpath_double",
+    "xpath_float",
+    "xpath_int",
+    "xpath_long",
+    "xpath_number",
+    "xpath_short",
+    "xpath_string",
+];
+
 pub(crate) fn unknown(name: &str) -> String {
+    if ONLY_SPARKS.contains(&name.to_lowercase().as_str()) {
+        return format!(
+            "{} is a function of Spark that is not there yet: let what writes the table compute it",
+            name.to_lowercase()
+        );
+    }
     let known = BY_NAME.keys().copied().filter(|known| !known.contains(' '));
     format!("unknown function {name}{}", nearest::hint(name, known))
 }
@@ -402,6 +441,20 @@ mod tests {
             .map(|function| function.names.len())
             .sum::<usize>();
         assert_eq!(BY_NAME.len(), names, "a name is entered twice");
+    }
+
+    /// A function of Spark's that is none here is told as such, and never mistaken for a slip.
+    #[test]
+    fn functions_that_are_not_there() {
+        for name in ONLY_SPARKS {
+            assert!(find(name).is_none(), "{name} is there");
+            let text = format!("{}(s)", name.to_uppercase());
+            let schema =
+                crate::schema::Schema::new(vec![crate::schema::Field::new("s", DataType::String)]);
+            let ast = crate::expr::parse(&text).unwrap();
+            let error = crate::expr::bind(&ast, &schema).unwrap_err().to_string();
+            assert!(error.contains("is not there yet"), "{error}");
+        }
     }
 
     #[test]

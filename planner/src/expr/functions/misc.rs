@@ -1,6 +1,6 @@
 //! Casts by name (`bigint(x)`), `typeof`, `assert_true`, `raise_error`, and the session's names.
 
-use super::{ANY, Call, Function, Takes, Typed, boolean, string};
+use super::{ANY, Call, Function, Takes, Typed, boolean, long, string};
 use crate::expr::bind::cast;
 use crate::expr::ir::{Expr, Literal};
 use crate::expr::problem::Problem;
@@ -57,6 +57,9 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         Function::rewrite(&["current_catalog"], 0..=0, |_| Ok(text("spark_catalog"))),
         Function::rewrite(&["current_timezone"], 0..=0, |_| Ok(text("UTC"))),
+        Function::new(&["bitmap_bit_position"], [long()], DataType::Long),
+        Function::new(&["bitmap_bucket_number"], [long()], DataType::Long),
+        Function::custom(&["bitmap_count"], 1..=1, bitmap_count),
         Function::new(
             &["bit_count"],
             [Takes::OneOf(vec![Takes::Integral, boolean()])],
@@ -70,6 +73,14 @@ fn unstable(call: Call<'_, '_>) -> Typed {
     let Call { name, span, .. } = call;
     let message = format!("{name} gives another value on every run: name the value instead");
     Err(Problem::new(span, message))
+}
+
+/// Bytes and nothing that could be cast to them, not even a null.
+fn bitmap_count(call: Call<'_, '_>) -> Typed {
+    match call.data_type(0) {
+        DataType::Binary => call.returns(DataType::Long),
+        other => call.fail(format!("bitmap_count takes a binary, this is {other}")),
+    }
 }
 
 fn text(value: &str) -> Expr {

@@ -1,4 +1,4 @@
-//! `assert_true`, `raise_error`, `bit_count`.
+//! `assert_true`, `raise_error`, `bit_count`, and the places of numbers in bitmaps.
 
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, new_null_array};
@@ -17,7 +17,45 @@ pub(super) fn functions() -> Vec<Entry> {
         }),
         eager("raise_error", raise_error),
         eager("bit_count", bit_count),
+        eager("bitmap_bit_position", bitmap_bit_position),
+        eager("bitmap_bucket_number", bitmap_bucket_number),
+        eager("bitmap_count", |call| {
+            let bytes = call.binaries(0);
+            call.build::<Int64Type>(|row| {
+                let ones = bytes
+                    .get(row)?
+                    .iter()
+                    .map(|byte| i64::from(byte.count_ones()));
+                Some(ones.sum())
+            })
+        }),
     ]
+}
+
+/// Bits of one bitmap: four kilobytes.
+const BITMAP_BITS: i64 = 8 * 4096;
+
+/// Negative numbers are counted the other way.
+fn bitmap_bit_position(call: &Call<'_>) -> Built {
+    let values = call.primitives::<Int64Type>(0);
+    call.build::<Int64Type>(|row| {
+        let place = match values.get(row)? {
+            value if value > 0 => value - 1,
+            value => value.wrapping_neg(),
+        };
+        Some(place % BITMAP_BITS)
+    })
+}
+
+/// Bitmaps of positive numbers begin with one.
+fn bitmap_bucket_number(call: &Call<'_>) -> Built {
+    let values = call.primitives::<Int64Type>(0);
+    call.build::<Int64Type>(|row| {
+        Some(match values.get(row)? {
+            value if value > 0 => 1 + (value - 1) / BITMAP_BITS,
+            value => value / BITMAP_BITS,
+        })
+    })
 }
 
 fn assert_true(call: &Call<'_>) -> Built {

@@ -16,9 +16,7 @@ pub(super) fn functions() -> Vec<Entry> {
             let (micros, pattern) = (call.primitives::<Micros>(0), call.strings(1));
             let mut compiled = Pattern::new();
             call.try_build_strings(|row| match (micros.get(row), pattern.get(row)) {
-                (Some(micros), Some(pattern)) => compiled
-                    .get(pattern)
-                    .map(|pattern| Some(pattern.format(micros))),
+                (Some(micros), Some(pattern)) => write(compiled.get(pattern)?, micros),
                 _ => Ok(None),
             })
         }),
@@ -84,10 +82,22 @@ fn read(call: &Call<'_>, row: usize, compiled: &mut Pattern) -> Result<Option<i6
         }
         DataType::Timestamp | DataType::TimestampNtz => call.primitives::<Micros>(0).get(row),
         _ => match (call.strings(0).get(row), pattern) {
-            (Some(text), Some(pattern)) => compiled.get(pattern)?.parse_micros(text),
+            (Some(text), Some(pattern)) => {
+                let micros = compiled.get(pattern)?.parse_wide(text);
+                let micros = micros.map(|micros| i64::try_from(micros).map_err(|_| overflow()));
+                micros.transpose()?
+            }
             _ => None,
         },
     })
+}
+
+/// The text of a time; one whose number in Java's other calendar does not fit fails.
+fn write(pattern: &DatePattern, micros: i64) -> Result<Option<String>, String> {
+    match DatePattern::writes(micros) {
+        true => Ok(Some(pattern.format(micros))),
+        false => Err(overflow()),
+    }
 }
 
 /// Seconds that do not fit wrap, as Java's multiplication does.
@@ -103,10 +113,10 @@ fn from_unixtime(call: &Call<'_>) -> Built {
         let (Some(seconds), Some(pattern)) = (seconds.get(row), pattern) else {
             return Ok(None);
         };
-        let micros = seconds.wrapping_mul(MICROS_PER_SECOND);
-        compiled
-            .get(pattern)
-            .map(|pattern| Some(pattern.format(micros)))
+        write(
+            compiled.get(pattern)?,
+            seconds.wrapping_mul(MICROS_PER_SECOND),
+        )
     })
 }
 
@@ -115,7 +125,7 @@ fn since_epoch(call: &Call<'_>, unit: i64) -> Built {
     call.build::<Int64Type>(|row| micros.get(row).map(|micros| micros.div_euclid(unit)))
 }
 
-fn overflow() -> String {
+pub(super) fn overflow() -> String {
     "long overflow".to_owned()
 }
 
@@ -156,7 +166,7 @@ fn of_integer(call: &Call<'_>, unit: i64) -> Built {
     })
 }
 
-fn zone(name: &str) -> Result<Zone, String> {
+pub(super) fn zone(name: &str) -> Result<Zone, String> {
     Zone::parse(name).ok_or_else(|| format!("unknown time zone '{name}'"))
 }
 

@@ -2,11 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::super::calendar::split_micros;
+use super::super::calendar::{MICROS_PER_DAY, split_micros};
 use super::resolve::{HybridDate, week_fields};
 use super::{DatePattern, Fraction, Letter, MONTHS, Token, WEEKDAYS};
 
 impl DatePattern {
+    /// Whether Java can write a time: its microseconds in the hybrid calendar must fit, too.
+    pub fn writes(micros: i64) -> bool {
+        let (days, time) = split_micros(micros);
+        let days = HybridDate::of_days(days).number();
+        let there = i128::from(days) * i128::from(MICROS_PER_DAY) + i128::from(time);
+        i64::try_from(there).is_ok()
+    }
+
     /// The text of a time in UTC, in microseconds.
     pub fn format(&self, micros: i64) -> String {
         let (days, time) = split_micros(micros);

@@ -188,6 +188,12 @@ fn is_adjacent_number(token: Option<&Token>) -> bool {
 impl DatePattern {
     /// The time that a text means, in microseconds; text after the pattern's end is ignored.
     pub fn parse_micros(&self, text: &str) -> Option<i64> {
+        self.parse_wide(text)
+            .and_then(|micros| i64::try_from(micros).ok())
+    }
+
+    /// The same, also where the microseconds do not fit.
+    pub fn parse_wide(&self, text: &str) -> Option<i128> {
         let chars: Vec<char> = text.chars().collect();
         let mut reader = Reader {
             text: &chars,

@@ -37,7 +37,7 @@ impl HybridDate {
     }
 
     /// A running day number, the same that Java counts.
-    fn number(&self) -> i64 {
+    pub(crate) fn number(&self) -> i64 {
         if (self.year, self.month, self.day) < SWITCH {
             julian_days(self.year, self.month, self.day)
         } else {
@@ -163,9 +163,9 @@ impl Fields {
         self.set.get(&letter).map_or(0, |(_, stamp)| *stamp)
     }
 
-    /// The time in microseconds; nothing if a field is out of range or contradicts another (unless
-    /// lenient).
-    pub(crate) fn resolve(&self, lenient: bool) -> Option<i64> {
+    /// The time in microseconds, whether or not they fit; nothing if a field is out of range or contradicts another
+    /// (unless lenient).
+    pub(crate) fn resolve(&self, lenient: bool) -> Option<i128> {
         if !lenient && !self.in_range() {
             return None;
         }
@@ -184,7 +184,7 @@ impl Fields {
             + i128::from(seconds) * i128::from(MICROS_PER_SECOND)
             + i128::from(fraction);
         let offset = self.offset_seconds.unwrap_or(0);
-        i64::try_from(local - i128::from(offset * MICROS_PER_SECOND)).ok()
+        Some(local - i128::from(offset * MICROS_PER_SECOND))
     }
 
     fn in_range(&self) -> bool {
