@@ -61,6 +61,8 @@ def cell(value, kind):
         return (value - datetime.date(1970, 1, 1)).days
     if isinstance(kind, types.TimestampType):
         return moment(value)
+    if isinstance(kind, types.DayTimeIntervalType):
+        return value // datetime.timedelta(microseconds=1)
     if isinstance(kind, types.BinaryType):
         return base64.b64encode(bytes(value)).decode()
     if isinstance(kind, types.ArrayType):

@@ -139,91 +139,128 @@ impl<F: Fold> States for Folded<F> {
     }
 }
 
-/// The states of an aggregate, empty; `keyed` if they are those of groups by keys.
-#[expect(clippy::too_many_lines, reason = "one arm for each function")]
-pub(super) fn states(aggregate: &Aggregate, keyed: bool) -> Stepped<Box<dyn States>> {
+/// The states of an aggregate, empty; `bounded` if [`bounds_decimals`] of its group.
+pub(super) fn states(aggregate: &Aggregate, bounded: bool) -> Stepped<Box<dyn States>> {
     use AggregateFunction as F;
-    let argument = aggregate.arguments.first().map(|a| &a.data_type);
-    let argument = argument.cloned().unwrap_or(DataType::Null);
+    let argument = argument_type(aggregate);
     let result = &aggregate.data_type;
     Ok(match &aggregate.function {
-        F::Count => Box::new(Folded::plain(number::Count)),
-        F::TrySum if *result == DataType::Long => Box::new(Folded::plain(number::TrySumLong)),
-        F::Sum | F::TrySum => match (&argument, result) {
-            (_, DataType::Decimal(precision, scale)) => {
-                Box::new(Folded::plain(number::SumDecimal {
-                    keyed,
-                    precision: *precision,
-                    scale: *scale,
-                }))
-            }
-            (_, DataType::Long) => Box::new(Folded::plain(number::SumLong)),
-            _ => Box::new(Folded::plain(number::SumDouble)),
-        },
-        F::Average => match (&argument, result) {
-            (DataType::Decimal(_, from), DataType::Decimal(precision, scale)) => {
-                Box::new(Folded::plain(number::AverageDecimal {
-                    keyed,
-                    from: *from,
-                    precision: *precision,
-                    scale: *scale,
-                }))
-            }
-            _ => Box::new(Folded::plain(number::AverageDouble)),
-        },
-        F::BoolAnd => Box::new(Folded::plain(number::Bool { and: true })),
-        F::BoolOr => Box::new(Folded::plain(number::Bool { and: false })),
-        F::BitAnd | F::BitOr | F::BitXor => Box::new(Folded::plain(number::Bits {
+        F::Count => plain(number::Count),
+        F::Sum | F::TrySum | F::Average => sums(aggregate, bounded),
+        F::BoolAnd => plain(number::Bool { and: true }),
+        F::BoolOr => plain(number::Bool { and: false }),
+        F::BitAnd | F::BitOr | F::BitXor => plain(number::Bits {
             function: aggregate.function.clone(),
             to: result.clone(),
-        })),
-        F::Min | F::Max => Box::new(Folded::growing(values::Extreme::new(
-            &argument,
-            aggregate.function == F::Max,
-        )?)),
-        F::MinBy | F::MaxBy => Box::new(Folded::growing(values::ExtremeBy::new(
-            &argument,
-            &aggregate.arguments[1].data_type,
-            aggregate.function == F::MaxBy,
-        )?)),
-        F::First { ignore_nulls } => Box::new(Folded::growing(values::End::new(
-            &argument,
-            true,
-            *ignore_nulls,
-        )?)),
-        F::Last { ignore_nulls } => Box::new(Folded::growing(values::End::new(
-            &argument,
-            false,
-            *ignore_nulls,
-        )?)),
-        F::CollectList => Box::new(Folded::growing(values::Collect::new(&argument, false)?)),
-        F::CollectSet => Box::new(Folded::growing(values::Collect::new(&argument, true)?)),
-        F::Mode => Box::new(Folded::growing(values::Mode::new(&argument)?)),
-        F::Moment(moment) => Box::new(Folded::plain(statistic::Moments(*moment))),
-        F::Pair(pair) => Box::new(Folded::plain(statistic::Pairs(*pair))),
+        }),
+        F::Min => growing(values::Extreme::new(&argument, false)?),
+        F::Max => growing(values::Extreme::new(&argument, true)?),
+        F::MinBy | F::MaxBy => {
+            let order = &aggregate.arguments[1].data_type;
+            let greatest = aggregate.function == F::MaxBy;
+            growing(values::ExtremeBy::new(&argument, order, greatest)?)
+        }
+        F::First { ignore_nulls } => growing(values::End::new(&argument, true, *ignore_nulls)?),
+        F::Last { ignore_nulls } => growing(values::End::new(&argument, false, *ignore_nulls)?),
+        F::CollectList => growing(values::Collect::new(&argument, false)?),
+        F::CollectSet => growing(values::Collect::new(&argument, true)?),
+        F::Mode => growing(values::Mode::new(&argument)?),
+        F::Moment(moment) => plain(statistic::Moments(*moment)),
+        F::Pair(pair) => plain(statistic::Pairs(*pair)),
         F::Percentile {
             fractions,
             array,
             discrete,
             descending,
-        } => Box::new(Folded::growing(percentile::Percentile {
+        } => growing(percentile::Percentile {
             fractions: fractions.clone(),
             array: *array,
             discrete: *discrete,
             descending: *descending,
-        })),
+        }),
         F::ApproximatePercentile {
             fractions,
             array,
             accuracy,
-        } => Box::new(Folded::growing(percentile::Approximate {
+        } => growing(percentile::Approximate {
             fractions: fractions.clone(),
             array: *array,
             accuracy: *accuracy,
             from: argument,
-        })),
-        F::ApproximateCountDistinct { relative_error } => Box::new(Folded::growing(
-            approximate::CountDistinct::new(*relative_error),
-        )),
+        }),
+        F::ApproximateCountDistinct { relative_error } => {
+            growing(approximate::CountDistinct::new(*relative_error))
+        }
     })
+}
+
+/// Sums and means, by the type of what is added.
+fn sums(aggregate: &Aggregate, bounded: bool) -> Box<dyn States> {
+    let function = &aggregate.function;
+    let averages = *function == AggregateFunction::Average;
+    match (argument_type(aggregate), &aggregate.data_type) {
+        (DataType::Decimal(_, from), DataType::Decimal(precision, scale)) if averages => {
+            plain(number::AverageDecimal {
+                bounded,
+                from,
+                precision: *precision,
+                scale: *scale,
+            })
+        }
+        (_, DataType::Decimal(precision, scale)) => plain(number::SumDecimal {
+            bounded,
+            precision: *precision,
+            scale: *scale,
+        }),
+        (_, DataType::Long) => match function {
+            AggregateFunction::TrySum => plain(number::TrySumLong),
+            _ => plain(number::SumLong),
+        },
+        _ if averages => plain(number::AverageDouble),
+        _ => plain(number::SumDouble),
+    }
+}
+
+/// Whether a group's decimal sums must stay within 38 digits all the time. Spark hashes groups into rows of fixed
+/// width, which hold no more; it has none where there are no keys, or where a state has no fixed width.
+pub(super) fn bounds_decimals(keys: usize, aggregates: &[Aggregate]) -> bool {
+    keys > 0 && aggregates.iter().all(has_fixed_width)
+}
+
+fn has_fixed_width(aggregate: &Aggregate) -> bool {
+    use AggregateFunction as F;
+    let fixed = |data_type: &DataType| {
+        !matches!(
+            data_type,
+            DataType::String
+                | DataType::Binary
+                | DataType::Array(_)
+                | DataType::Struct(_)
+                | DataType::Map(..)
+        )
+    };
+    match &aggregate.function {
+        F::CollectList
+        | F::CollectSet
+        | F::Mode
+        | F::Percentile { .. }
+        | F::ApproximatePercentile { .. } => false,
+        F::Min | F::Max | F::MinBy | F::MaxBy | F::First { .. } | F::Last { .. } => {
+            aggregate.arguments.iter().all(|a| fixed(&a.data_type))
+        }
+        _ => true,
+    }
+}
+
+fn argument_type(aggregate: &Aggregate) -> DataType {
+    let first = aggregate.arguments.first();
+    first.map_or(DataType::Null, |argument| argument.data_type.clone())
+}
+
+fn plain<F: Fold<State: 'static> + 'static>(fold: F) -> Box<dyn States> {
+    Box::new(Folded::plain(fold))
+}
+
+fn growing<F: Fold<State: 'static> + 'static>(fold: F) -> Box<dyn States> {
+    Box::new(Folded::growing(fold))
 }

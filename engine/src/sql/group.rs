@@ -17,7 +17,7 @@ use unskewed_kernel::hash::{FixedMap, KeyHash, hash_keys};
 use unskewed_planner::expr::Expr;
 use unskewed_planner::query::tree::Aggregate;
 
-use super::aggregate::{States, states};
+use super::aggregate::{States, bounds_decimals, states};
 use super::key::normalized;
 use super::rows::{Value, batch_of};
 use super::step::{Step, Stepped};
@@ -57,13 +57,13 @@ struct Seen(FixedMap<(u32, KeyHash), ()>);
 const IDENTITY_BYTES: usize = 48;
 
 impl Running {
-    pub(super) fn new(aggregate: &Aggregate, keyed: bool) -> Stepped<Self> {
+    pub(super) fn new(aggregate: &Aggregate, bounded: bool) -> Stepped<Self> {
         let distinct = aggregate.distinct && !aggregate.arguments.is_empty();
         Ok(Self {
             arguments: Value::all(&aggregate.arguments)?,
             filter: aggregate.filter.as_ref().map(Value::new).transpose()?,
             distinct: distinct.then(Seen::default),
-            states: states(aggregate, keyed)?,
+            states: states(aggregate, bounded)?,
         })
     }
 
@@ -139,9 +139,9 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(grouping: &Grouping, sorted: bool, context: &TaskContext) -> Stepped<Self> {
-        let keyed = !grouping.keys.is_empty();
+        let bounded = bounds_decimals(grouping.keys.len(), &grouping.aggregates);
         let aggregates = grouping.aggregates.iter();
-        let aggregates = aggregates.map(|aggregate| Running::new(aggregate, keyed));
+        let aggregates = aggregates.map(|aggregate| Running::new(aggregate, bounded));
         Ok(Self {
             keys: Value::all(&grouping.keys)?,
             schema: Arc::clone(&grouping.schema),

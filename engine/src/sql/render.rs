@@ -13,7 +13,7 @@ use datafusion_physical_plan::sorts::sort::SortExec;
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use unskewed_connectors::table::Warehouse;
 use unskewed_kernel::eval::Program;
-use unskewed_planner::expr::Expr;
+use unskewed_planner::expr::{Expr, Generator};
 use unskewed_planner::query::tree::{Operator, Relation, SortKey};
 use unskewed_planner::schema::Schema;
 
@@ -42,7 +42,6 @@ impl Renderer<'_> {
         Ok(self.relation(relation)?.0)
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each operator")]
     pub(super) fn relation(&self, relation: &Relation) -> Result<Rendered> {
         let schema: SchemaRef = Arc::new(relation.schema.to_arrow());
         Ok(match &relation.operator {
@@ -68,13 +67,7 @@ impl Renderer<'_> {
             }
             Operator::Filter { input, conditions } => {
                 let (input, rows) = self.relation(input)?;
-                let conditions = conditions.clone();
-                let make: Arc<MakeStep> = Arc::new(move |_| {
-                    let programs = conditions.iter().map(Program::new);
-                    let conditions = programs.collect::<std::result::Result<_, _>>()?;
-                    Ok(Box::new(Filter { conditions }) as Box<dyn Step>)
-                });
-                (StepExec::over("filter", input, schema, make), rows / 3 + 1)
+                (filtered(input, schema, conditions.clone()), rows / 3 + 1)
             }
             Operator::Join(join) => self.join(join, &relation.schema)?,
             Operator::Aggregate {
@@ -100,14 +93,8 @@ impl Renderer<'_> {
             }
             Operator::Generate { input, generator } => {
                 let (input, rows) = self.relation(input)?;
-                let generator = generator.clone();
-                let given = Arc::clone(&schema);
-                let make: Arc<MakeStep> = Arc::new(move |_| {
-                    let step = Generate::new(Arc::clone(&given), &generator)?;
-                    Ok(Box::new(step) as Box<dyn Step>)
-                });
-                let rows = rows.saturating_mul(4);
-                (StepExec::over("generate", input, schema, make), rows)
+                let generated = generated(input, schema, generator.clone());
+                (generated, rows.saturating_mul(4))
             }
             Operator::Sort { input, keys } => {
                 let fields = input.schema.clone();
@@ -120,23 +107,11 @@ impl Renderer<'_> {
                 limit,
             } => {
                 let (input, rows) = self.relation(input)?;
-                let (offset, left) = (*offset, *limit);
-                let make: Arc<MakeStep> =
-                    Arc::new(move |_| Ok(Box::new(Limit { offset, left }) as Box<dyn Step>));
-                let rows = left.map_or(rows, |left| rows.min(left as u64));
-                (StepExec::over("limit", input, schema, make), rows)
+                let given = limit.map_or(rows, |limit| rows.min(limit as u64));
+                (limited(input, schema, *offset, *limit), given)
             }
             Operator::Union(inputs) => self.union(inputs, &schema)?,
-            Operator::Single(input) => {
-                let (input, _) = self.relation(input)?;
-                let given = Arc::clone(&schema);
-                let make: Arc<MakeStep> = Arc::new(move |_| {
-                    let schema = Arc::clone(&given);
-                    let found = None;
-                    Ok(Box::new(Single { schema, found }) as Box<dyn Step>)
-                });
-                (StepExec::over("single", input, schema, make), 1)
-            }
+            Operator::Single(input) => (single(self.relation(input)?.0, schema), 1),
         })
     }
 
@@ -191,19 +166,58 @@ fn rising(expr: &Expr) -> SortKey {
     }
 }
 
+type Plan = Arc<dyn ExecutionPlan>;
+
+/// A step over the rows of an input, made anew for each run.
+fn step<S: Step + 'static>(
+    name: &'static str,
+    input: Plan,
+    schema: SchemaRef,
+    make: impl Fn() -> Stepped<S> + Send + Sync + 'static,
+) -> Plan {
+    let make: Arc<MakeStep> = Arc::new(move |_| Ok(Box::new(make()?) as Box<dyn Step>));
+    StepExec::over(name, input, schema, make)
+}
+
+fn filtered(input: Plan, schema: SchemaRef, conditions: Vec<Expr>) -> Plan {
+    step("filter", input, schema, move || {
+        let programs = conditions.iter().map(Program::new);
+        let conditions = programs.collect::<std::result::Result<_, _>>()?;
+        Ok(Filter { conditions })
+    })
+}
+
+fn generated(input: Plan, schema: SchemaRef, generator: Generator) -> Plan {
+    let given = Arc::clone(&schema);
+    step("generate", input, schema, move || {
+        Generate::new(Arc::clone(&given), &generator)
+    })
+}
+
+fn limited(input: Plan, schema: SchemaRef, offset: usize, left: Option<usize>) -> Plan {
+    step("limit", input, schema, move || Ok(Limit { offset, left }))
+}
+
+fn single(input: Plan, schema: SchemaRef) -> Plan {
+    let given = Arc::clone(&schema);
+    step("single", input, schema, move || {
+        let (schema, found) = (Arc::clone(&given), None);
+        Ok(Single { schema, found })
+    })
+}
+
 fn project(
     input: Arc<dyn ExecutionPlan>,
     schema: SchemaRef,
     lists: Vec<Vec<Expr>>,
 ) -> Arc<dyn ExecutionPlan> {
     let given = Arc::clone(&schema);
-    let make: Arc<MakeStep> = Arc::new(move |_| {
+    step("project", input, schema, move || {
         let lists = lists.iter().map(|list| Value::all(list));
         let lists = lists.collect::<Stepped<_>>()?;
         let schema = Arc::clone(&given);
-        Ok(Box::new(Project { schema, lists }) as Box<dyn Step>)
-    });
-    StepExec::over("project", input, schema, make)
+        Ok(Project { schema, lists })
+    })
 }
 
 /// The first columns, under the names of `schema`.
@@ -225,11 +239,10 @@ pub(super) fn kept(
     columns: Vec<usize>,
 ) -> Arc<dyn ExecutionPlan> {
     let given = Arc::clone(schema);
-    let make: Arc<MakeStep> = Arc::new(move |_| {
+    step("keep", input, Arc::clone(schema), move || {
         let (schema, columns) = (Arc::clone(&given), columns.clone());
-        Ok(Box::new(Keep { schema, columns }) as Box<dyn Step>)
-    });
-    StepExec::over("keep", input, Arc::clone(schema), make)
+        Ok(Keep { schema, columns })
+    })
 }
 
 /// The columns of the input, then a key for each expression; answers the place of the first.

@@ -56,7 +56,7 @@ const LEVELS: [&[(&str, &str)]; 6] = [
     &[("|", "|")],
     &[("^", "^")],
     &[("&", "&")],
-    &[("+", "+"), ("-", "-"), ("||", "concat")],
+    &[("+", "+"), ("-", "-"), ("||", "||")],
     &[("*", "*"), ("/", "/"), ("%", "%"), ("div", "div")],
 ];
 
@@ -294,7 +294,7 @@ impl<'a> Parser<'a> {
             NodeKind::Call {
                 name,
                 mut arguments,
-            } if function == "concat" && name == function => {
+            } if function == "||" && name == function => {
                 arguments.push(right);
                 self.call(function, arguments, start)
             }

@@ -290,7 +290,7 @@ impl Parser<'_> {
         self.expect_word("from")?;
         let source = self.expression()?;
         self.expect(")")?;
-        self.call("date_part", vec![Node::text(&field, at), source], start)
+        self.call("extract", vec![Node::text(&field, at), source], start)
     }
 
     /// `TRIM([BOTH|LEADING|TRAILING] [characters] FROM text)` or a plain call.

@@ -392,11 +392,13 @@ fn percentile(mut call: Call<'_>) -> Typed {
             (vec![0.5], false, false)
         }
         ("percentile", None) => {
-            if call.arguments.len() == 3 {
-                return Err("percentile with frequencies is not supported".into());
-            }
-            call.exactly(2)?;
+            call.between(2, 3)?;
             let (fractions, array) = call.fractions(1)?;
+            if call.arguments.len() == 2 {
+                call.take(1, &Takes::Integral)?;
+                let counts = call.arguments.remove(1);
+                call.arguments.push(counts.cast(&DataType::Long));
+            }
             (fractions, array, false)
         }
         ("percentile_cont" | "percentile_disc", Some((expr, descending))) => {
@@ -409,8 +411,7 @@ fn percentile(mut call: Call<'_>) -> Typed {
     };
     let discrete = name == "percentile_disc";
     call.take(0, &Takes::Numeric)?;
-    let argument = call.arguments.remove(0);
-    call.arguments = vec![argument.cast(&DataType::Double)];
+    call.arguments[0] = call.arguments[0].clone().cast(&DataType::Double);
     let mut fractions = fractions;
     if descending && !discrete {
         fractions.iter_mut().for_each(|f| *f = 1.0 - *f);

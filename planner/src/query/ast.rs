@@ -116,6 +116,16 @@ pub(crate) enum From {
     Unpivot(Box<Unpivot>),
     /// A relation in brackets that has a name as a whole.
     Named(Box<From>, Alias),
+    /// One that may read columns of the relations before it.
+    Lateral(Box<From>),
+    /// So many of its rows.
+    Sample(Box<From>, Sample),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sample {
+    All,
+    Rows(usize),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -181,6 +191,8 @@ pub(crate) struct SortItem {
     pub(crate) node: Node,
     pub(crate) descending: bool,
     pub(crate) nulls_first: bool,
+    /// It is of DISTRIBUTE BY, and says nothing of the order.
+    pub(crate) spreads: bool,
 }
 
 /// What only a statement may hold in its expressions.

@@ -3,11 +3,14 @@
 //! Promises: all problems of a statement that can be told at once are; a part that failed is left out of the checks of
 //! what it stands in. A common table is bound once and copied where it is used.
 
+use std::collections::BTreeSet;
+
 use super::ast::{Alias, Body, CommonTable, Query, SetOperation, SortItem};
 use super::constant::integer;
 use super::group::groupable;
 use super::prepare::{Collected, Context};
 use super::scope::{Columns, same};
+use super::subquery::columns_at;
 use super::tree::{Operator, Relation, SortKey};
 use crate::catalog::Catalog;
 use crate::expr::ast::{Node, NodeKind};
@@ -47,10 +50,32 @@ impl Answer {
     }
 }
 
+/// The query around the one that is bound.
+#[derive(Clone, Debug)]
+pub(crate) struct Around {
+    pub(crate) columns: Columns,
+    pub(crate) reach: Reach,
+}
+
+/// Where columns of the query around may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// In the WHERE of the subquery's own block, from where conditions move to the join.
+    Block,
+    /// In every WHERE and HAVING of the subquery.
+    Conditions,
+    /// Everywhere: it is a lateral relation.
+    Everywhere,
+}
+
 pub(crate) struct Binder<'a> {
     pub(crate) catalog: &'a dyn Catalog,
-
     pub(crate) problems: Vec<Problem>,
+    pub(crate) around: Option<Around>,
+    /// Subqueries that read columns of the query around elsewhere than in their own WHERE.
+    pub(super) deep: BTreeSet<(usize, usize)>,
+    /// The subquery at hand turned out to be one.
+    pub(super) too_deep: bool,
     /// Common tables in sight, the nearest last.
     common: Vec<(String, Option<Relation>)>,
     relations: usize,
@@ -61,6 +86,9 @@ impl<'a> Binder<'a> {
         Self {
             catalog,
             problems: Vec::new(),
+            around: None,
+            deep: BTreeSet::new(),
+            too_deep: false,
             common: Vec::new(),
             relations: 0,
         }
@@ -118,6 +146,11 @@ impl<'a> Binder<'a> {
             );
             return self.problem(alias.span, message);
         }
+        if matches!(relation.operator, Operator::Scan { .. }) {
+            // A table is read by its own names.
+            let all: Vec<usize> = (0..relation.width()).collect();
+            relation = columns_at(relation, &all);
+        }
         for (field, name) in relation.schema.fields.iter_mut().zip(&alias.columns) {
             field.name.clone_from(name);
         }
@@ -139,7 +172,10 @@ impl<'a> Binder<'a> {
             .collect();
         let items = self.ordinals(&query.order, &outputs)?;
         let keys = self.sort_keys(&items, &context, &mut Collected::default())?;
-        let relation = sorted(answer.relation, keys);
+        let relation = match keys.is_empty() {
+            true => answer.relation,
+            false => sorted(answer.relation, keys),
+        };
         Some(Answer { relation, ..answer })
     }
 
@@ -182,6 +218,7 @@ impl<'a> Binder<'a> {
         let mut failed = false;
         for item in items {
             match self.expression(&item.node, context, collected) {
+                Some(_) if item.spreads => {}
                 Some(expr) if !is_orderable(&expr.data_type) => {
                     let message = format!("values of {} have no order", expr.data_type);
                     self.problems.push(Problem::new(item.node.span, message));

@@ -1,7 +1,8 @@
 //! A relational tree as text, one line for each operator, inputs indented below. For people.
 
 use super::tree::{
-    Aggregate, Frame, JoinKind, Operator, RangeBound, Relation, SortKey, WindowFunction,
+    Aggregate, Frame, Join, JoinKind, Operator, RangeBound, Relation, SortKey, WindowCall,
+    WindowFunction,
 };
 use crate::explain::expression_text;
 use crate::expr::Expr;
@@ -22,7 +23,6 @@ fn write(relation: &Relation, depth: usize, out: &mut String) {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm for each operator")]
 fn line(relation: &Relation) -> String {
     let names: Vec<String> = relation
         .inputs()
@@ -60,29 +60,7 @@ fn line(relation: &Relation) -> String {
             format!("project {}", columns.collect::<Vec<_>>().join(", "))
         }
         Operator::Filter { conditions, .. } => format!("filter {}", list(conditions)),
-        Operator::Join(join) => {
-            let kind = match join.kind {
-                JoinKind::Inner if join.keys.is_empty() && join.conditions.is_empty() => "cross",
-                JoinKind::Inner => "inner",
-                JoinKind::Left => "left",
-                JoinKind::Right => "right",
-                JoinKind::Full => "full",
-                JoinKind::Semi => "semi",
-                JoinKind::Anti => "anti",
-            };
-            let (left, right) = names.split_at(join.left.width());
-            let mut on: Vec<String> = join
-                .keys
-                .iter()
-                .map(|key| {
-                    let operator = if key.null_safe { "<=>" } else { "=" };
-                    let left = expression_text(&key.left, left);
-                    format!("{left} {operator} {}", expression_text(&key.right, right))
-                })
-                .collect();
-            on.extend(join.conditions.iter().map(show));
-            format!("{kind} join on [{}]", on.join(", "))
-        }
+        Operator::Join(join) => self::join(join, &names),
         Operator::Aggregate {
             keys, aggregates, ..
         } => {
@@ -96,24 +74,11 @@ fn line(relation: &Relation) -> String {
             functions,
             ..
         } => {
-            let functions: Vec<String> = functions
-                .iter()
-                .map(|call| {
-                    let name = match &call.function {
-                        WindowFunction::Aggregate(inner) => aggregate(inner, &names),
-                        other => format!("{other:?}")
-                            .split([' ', '('])
-                            .next()
-                            .unwrap_or_default()
-                            .to_lowercase(),
-                    };
-                    format!("{name} {}", frame(&call.frame, &names))
-                })
-                .collect();
-            let order = sort(order, &names);
-            let partition = list(partition);
+            let functions: Vec<String> = functions.iter().map(|c| window(c, &names)).collect();
             format!(
-                "window by [{partition}] order [{order}]: {}",
+                "window by [{}] order [{}]: {}",
+                list(partition),
+                sort(order, &names),
                 functions.join(", ")
             )
         }
@@ -133,6 +98,39 @@ fn line(relation: &Relation) -> String {
         Operator::Union(inputs) => format!("union of {}", inputs.len()),
         Operator::Single(_) => "the only row".into(),
     }
+}
+
+fn join(join: &Join, names: &[String]) -> String {
+    let kind = match join.kind {
+        JoinKind::Inner if join.keys.is_empty() && join.conditions.is_empty() => "cross",
+        JoinKind::Inner => "inner",
+        JoinKind::Left => "left",
+        JoinKind::Right => "right",
+        JoinKind::Full => "full",
+        JoinKind::Semi => "semi",
+        JoinKind::Anti => "anti",
+    };
+    let (left, right) = names.split_at(join.left.width());
+    let keys = join.keys.iter().map(|key| {
+        let operator = if key.null_safe { "<=>" } else { "=" };
+        let left = expression_text(&key.left, left);
+        format!("{left} {operator} {}", expression_text(&key.right, right))
+    });
+    let conditions = join.conditions.iter().map(|e| expression_text(e, names));
+    let on: Vec<String> = keys.chain(conditions).collect();
+    format!("{kind} join on [{}]", on.join(", "))
+}
+
+fn window(call: &WindowCall, names: &[String]) -> String {
+    let name = match &call.function {
+        WindowFunction::Aggregate(inner) => aggregate(inner, names),
+        other => format!("{other:?}")
+            .split([' ', '('])
+            .next()
+            .unwrap_or_default()
+            .to_lowercase(),
+    };
+    format!("{name} {}", frame(&call.frame, names))
 }
 
 fn aggregate(aggregate: &Aggregate, names: &[String]) -> String {

@@ -1,14 +1,14 @@
-//! The FROM clause, typed: tables, joins, lateral views, table functions.
+//! The FROM clause, typed: tables, lateral views, table functions. Joins are [their own](super::join).
 
-use super::ast::{Alias, Condition, From, Join, JoinWord, LateralView};
+use super::ast::{Alias, From, LateralView, Sample};
 use super::bind::Binder;
 use super::constant::integer;
 use super::prepare::{Collected, Context};
 use super::scope::{Columns, ScopeColumn, same};
-use super::tree::{Join as JoinTree, JoinKey, JoinKind, Operator, Relation};
+use super::tree::{Operator, Relation};
 use crate::expr::ast::{Node, NodeKind};
 use crate::expr::bind::{bind_generator, bind_named};
-use crate::expr::coerce::wider;
+use crate::expr::coerce::wider_without_strings;
 use crate::expr::problem::Span;
 use crate::expr::{Expr, ExprKind, Generator};
 use crate::schema::{DataType, Field, Schema};
@@ -16,7 +16,8 @@ use crate::schema::{DataType, Field, Schema};
 /// The database of tables named without one.
 const DEFAULT_DATABASE: &str = "default";
 
-type Bound = (Relation, Columns);
+/// A relation, and what names mean over it.
+pub(super) type Bound = (Relation, Columns);
 
 impl Binder<'_> {
     pub(crate) fn from(&mut self, from: &From) -> Option<Bound> {
@@ -50,6 +51,12 @@ impl Binder<'_> {
                 self.named(relation, alias.as_ref(), &[])
             }
             From::Join(join) => self.join(join),
+            // There is nothing before it.
+            From::Lateral(inner) => self.from(inner),
+            From::Sample(inner, sample) => {
+                let (relation, columns) = self.from(inner)?;
+                Some((sampled(relation, *sample), columns))
+            }
             From::View(view) => self.lateral_view(view),
             From::Pivot(pivot) => {
                 let relation = self.pivot(pivot)?;
@@ -88,6 +95,9 @@ impl Binder<'_> {
         let table = match name {
             [table] => format!("{DEFAULT_DATABASE}.{table}"),
             [database, table] => format!("{database}.{table}"),
+            [catalog, database, table] if same(catalog, "spark_catalog") => {
+                format!("{database}.{table}")
+            }
             _ => {
                 let message = format!("a table is named db.table, not {}", name.join("."));
                 return self.problem(span, message);
@@ -129,7 +139,7 @@ impl Binder<'_> {
         for column in 0..width {
             let mut met = Some(DataType::Null);
             for row in &rows {
-                met = met.and_then(|met| wider(&met, &row[column].data_type));
+                met = met.and_then(|met| wider_without_strings(&met, &row[column].data_type));
             }
             let Some(common) = met else {
                 let message = format!("column {} of VALUES has no common type", column + 1);
@@ -293,99 +303,6 @@ impl Binder<'_> {
         })
     }
 
-    // --- joins ---
-
-    fn join(&mut self, join: &Join) -> Option<Bound> {
-        let left = self.from(&join.left);
-        let right = self.from(&join.right);
-        let ((left, left_columns), (right, right_columns)) = (left?, right?);
-        let right_columns = right_columns.shifted(left.width());
-        let names = match &join.condition {
-            Condition::Using(names) => names.clone(),
-            Condition::Natural => common_names(&left_columns, &right_columns),
-            _ => Vec::new(),
-        };
-        let mut conditions = Vec::new();
-        let columns = if names.is_empty() {
-            let all = [left_columns.0.clone(), right_columns.0].concat();
-            let all = Columns(all);
-            if let Condition::On(node) = &join.condition {
-                let context = Context::plain(&all);
-                let condition = self.condition(node, &context, &mut Collected::default())?;
-                conditions = conjuncts(condition);
-            }
-            match join.kind {
-                JoinWord::Semi | JoinWord::Anti => left_columns,
-                _ => all,
-            }
-        } else {
-            let (pairs, columns) =
-                self.using(&names, join.kind, left_columns, right_columns, join.span)?;
-            conditions = pairs;
-            columns
-        };
-        let kind = match join.kind {
-            JoinWord::Inner | JoinWord::Cross => JoinKind::Inner,
-            JoinWord::Left => JoinKind::Left,
-            JoinWord::Right => JoinKind::Right,
-            JoinWord::Full => JoinKind::Full,
-            JoinWord::Semi => JoinKind::Semi,
-            JoinWord::Anti => JoinKind::Anti,
-        };
-        Some((joined(left, right, kind, conditions), columns))
-    }
-
-    /// The equalities of USING, and its columns: the named ones first, once.
-    fn using(
-        &mut self,
-        names: &[String],
-        kind: JoinWord,
-        left: Columns,
-        right: Columns,
-        span: Span,
-    ) -> Option<(Vec<Expr>, Columns)> {
-        let mut pairs = Vec::new();
-        let mut first = Vec::new();
-        let (mut left, mut right) = (left, right);
-        for name in names {
-            let single = std::slice::from_ref(name);
-            let mut sides = Vec::new();
-            for (side, which) in [(&left, "left"), (&right, "right")] {
-                match side.resolve(single) {
-                    Ok(Some((expr, _))) => sides.push(expr),
-                    Ok(None) => {
-                        return self
-                            .problem(span, format!("the {which} side has no column {name}"));
-                    }
-                    Err(message) => return self.problem(span, message),
-                }
-            }
-            let (l, r) = (sides.remove(0), sides.remove(0));
-            let equal = self.call_of("=", vec![l.clone(), r.clone()], span)?;
-            pairs.push(equal);
-            let shown = match kind {
-                JoinWord::Right => r,
-                JoinWord::Full => self.call_of("coalesce", vec![l, r], span)?,
-                _ => l,
-            };
-            first.push(ScopeColumn {
-                qualifier: Vec::new(),
-                name: name.clone(),
-                expr: shown,
-                hidden: false,
-            });
-            for column in left.0.iter_mut().chain(&mut right.0) {
-                column.hidden |= same(&column.name, name);
-            }
-        }
-        let mut columns = first;
-        columns.extend(left.0);
-        if !matches!(kind, JoinWord::Semi | JoinWord::Anti) {
-            columns.extend(right.0);
-        }
-        Some((pairs, Columns(columns)))
-    }
-
     /// A call of typed arguments, coerced.
     pub(crate) fn call_of(
         &mut self,
@@ -409,6 +326,19 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+fn sampled(input: Relation, sample: Sample) -> Relation {
+    let Sample::Rows(count) = sample else {
+        return input;
+    };
+    let schema = input.schema.clone();
+    let operator = Operator::Limit {
+        input: Box::new(input),
+        offset: 0,
+        limit: Some(count),
+    };
+    Relation::new(schema, operator)
 }
 
 /// Columns that are the same column under the same name again: a name means both, and is not ambiguous.
@@ -473,75 +403,4 @@ pub(crate) fn conjuncts(condition: Expr) -> Vec<Expr> {
             kind,
         }],
     }
-}
-
-fn common_names(left: &Columns, right: &Columns) -> Vec<String> {
-    let shown = left.0.iter().filter(|c| !c.hidden);
-    let names = shown.filter(|l| right.0.iter().any(|r| !r.hidden && same(&l.name, &r.name)));
-    names.map(|c| c.name.clone()).collect()
-}
-
-/// A join whose equalities between the sides are its keys.
-pub(crate) fn joined(
-    left: Relation,
-    right: Relation,
-    kind: JoinKind,
-    conditions: Vec<Expr>,
-) -> Relation {
-    let mut fields = left.schema.fields.clone();
-    if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
-        fields.extend(right.schema.fields.iter().cloned());
-    }
-    let width = left.width();
-    let (mut keys, mut rest) = (Vec::new(), Vec::new());
-    for condition in conditions {
-        match key(&condition, width) {
-            Some(key) => keys.push(key),
-            None => rest.push(condition),
-        }
-    }
-    let join = JoinTree {
-        left,
-        right,
-        kind,
-        keys,
-        conditions: rest,
-    };
-    Relation::new(Schema::new(fields), Operator::Join(Box::new(join)))
-}
-
-/// The key that an equality between the sides is.
-pub(crate) fn key(condition: &Expr, width: usize) -> Option<JoinKey> {
-    let ExprKind::Call {
-        function: function @ ("=" | "<=>"),
-        arguments,
-    } = &condition.kind
-    else {
-        return None;
-    };
-    let [a, b] = arguments.as_slice() else {
-        return None;
-    };
-    let side = |e: &Expr| {
-        let columns = e.columns();
-        match (
-            columns.iter().all(|c| *c < width),
-            columns.iter().all(|c| *c >= width),
-        ) {
-            _ if columns.is_empty() => None,
-            (true, _) => Some(true),
-            (_, true) => Some(false),
-            _ => None,
-        }
-    };
-    let (left, right) = match (side(a)?, side(b)?) {
-        (true, false) => (a, b),
-        (false, true) => (b, a),
-        _ => return None,
-    };
-    Some(JoinKey {
-        left: left.clone(),
-        right: crate::expr::rewrite::moved(right, &|index| index - width),
-        null_safe: *function == "<=>",
-    })
 }

@@ -181,6 +181,7 @@ impl Binder<'_> {
         let mut conditions = Vec::new();
         for condition in correlated {
             let Some((outer, inner, null_safe)) = equality(condition) else {
+                self.too_deep = true;
                 return self.problem(
                     span,
                     "a subquery that aggregates may read columns of the outer query in equalities only",
@@ -352,9 +353,8 @@ impl<'c> Placed<'c> {
             (Kind::Window, _) => self.windows[index].and_then(column),
             (Kind::Subquery, _) => self.subqueries[index].clone(),
             (Kind::Generated, _) => column(self.generated + index),
-            (Kind::Outer, _) => {
-                return Err("columns of the outer query may only be read in WHERE".into());
-            }
+            // It stays until the whole relation is given a domain.
+            (Kind::Outer, _) => None,
             _ => return Err("this expression has no meaning here".into()),
         })
     }

@@ -168,7 +168,7 @@ impl Parser<'_> {
             self.expect_word("by")?;
             query.order = self.sort_items()?;
         } else if self.is_word("sort") || self.is_word("cluster") || self.is_word("distribute") {
-            self.distribution()?;
+            query.order = self.distribution()?;
         }
         if self.accept_word("limit") && !self.accept_word("all") {
             query.limit = Some(self.expression()?);
@@ -180,17 +180,23 @@ impl Parser<'_> {
         Ok(query)
     }
 
-    /// `SORT BY`, `CLUSTER BY` and `DISTRIBUTE BY` say where rows go, not what they are.
-    fn distribution(&mut self) -> Parsed<()> {
-        while ["sort", "cluster", "distribute"]
-            .iter()
-            .any(|w| self.is_word(w))
+    /// `DISTRIBUTE BY` says where rows go and not what they are; `SORT BY` and `CLUSTER BY` sort each part of them, and
+    /// here there is one.
+    fn distribution(&mut self) -> Parsed<Vec<SortItem>> {
+        let mut order = Vec::new();
+        while let Some(word) = ["sort", "cluster", "distribute"]
+            .into_iter()
+            .find(|w| self.is_word(w))
         {
             self.advance();
             self.expect_word("by")?;
-            self.sort_items()?;
+            let mut items = self.sort_items()?;
+            for item in &mut items {
+                item.spreads = word == "distribute";
+            }
+            order.extend(items);
         }
-        Ok(())
+        Ok(order)
     }
 
     fn common_table(&mut self) -> Parsed<CommonTable> {
@@ -527,6 +533,7 @@ impl Parser<'_> {
                 node,
                 descending,
                 nulls_first,
+                spreads: false,
             });
             if !self.accept(",") {
                 return Ok(items);

@@ -1,10 +1,14 @@
 //! The FROM clause: tables, joins, lateral views, pivots.
 
-use super::ast::{Alias, Condition, From, Item, Join, JoinWord, LateralView, Pivot, Unpivot};
+use super::ast::{
+    Alias, Condition, From, Item, Join, JoinWord, LateralView, Pivot, Sample, Unpivot,
+};
+use crate::expr::Literal;
 use crate::expr::ast::{Node, NodeKind};
 use crate::expr::parse::{Parsed, Parser};
 use crate::expr::problem::Span;
 use crate::expr::token::TokenKind;
+use crate::schema::DataType;
 
 /// Joins nest to the left; so many are taken.
 const MAX_JOINS: usize = 64;
@@ -12,22 +16,23 @@ const MAX_JOINS: usize = 64;
 impl Parser<'_> {
     /// Relations separated by commas, which are cross joins.
     pub(crate) fn relations(&mut self) -> Parsed<From> {
-        let mut left = self.relation(&mut 0)?;
         let mut joins = 0;
+        let first = self.relation_primary()?;
+        let mut left = self.joins(first, &mut joins)?;
         loop {
             let start = self.span();
             if !self.accept(",") {
                 break;
             }
             self.one_more(&mut joins)?;
-            let right = self.relation(&mut joins)?;
-            left = From::Join(Box::new(Join {
+            let crossed = From::Join(Box::new(Join {
                 left,
-                right,
+                right: self.relation_primary()?,
                 kind: JoinWord::Cross,
                 condition: Condition::None,
                 span: self.since(start),
             }));
+            left = self.joins(crossed, &mut joins)?;
         }
         self.lateral_views(left)
     }
@@ -40,9 +45,8 @@ impl Parser<'_> {
         }
     }
 
-    /// A relation and the joins that follow it.
-    fn relation(&mut self, joins: &mut usize) -> Parsed<From> {
-        let mut left = self.relation_primary()?;
+    /// A relation with the joins that follow it.
+    fn joins(&mut self, mut left: From, joins: &mut usize) -> Parsed<From> {
         loop {
             let start = self.span();
             let natural = self.is_word("natural");
@@ -110,8 +114,12 @@ impl Parser<'_> {
 
     fn relation_primary(&mut self) -> Parsed<From> {
         let start = self.span();
-        if self.is_word("lateral") {
-            return self.fail("lateral subqueries are not supported: use a join or LATERAL VIEW");
+        if self.accept_word("lateral") {
+            if self.is_word("lateral") {
+                return self.unexpected("a subquery or a function");
+            }
+            let inner = self.relation_primary()?;
+            return Ok(From::Lateral(Box::new(inner)));
         }
         let mut from = if self.is_symbol("(") {
             self.bracketed_relation()?
@@ -136,12 +144,14 @@ impl Parser<'_> {
                 if self.is_word("version") || self.is_word("timestamp") {
                     return self.fail("tables have no versions here");
                 }
-                self.refuse_sample()?;
+                let sample = self.sample()?;
                 let alias = self.optional_alias()?;
-                From::Table { name, alias, span }
+                of_sample(From::Table { name, alias, span }, sample)
             }
         };
-        self.refuse_sample()?;
+        if self.is_word("tablesample") {
+            return self.fail("TABLESAMPLE stands before the relation's alias");
+        }
         let mut pivots = 0;
         while self.is_symbol_at(1, "(") && (self.is_word("pivot") || self.is_word("unpivot"))
             || self.is_word("unpivot")
@@ -155,12 +165,49 @@ impl Parser<'_> {
         Ok(from)
     }
 
-    fn refuse_sample(&self) -> Parsed<()> {
-        match self.is_word("tablesample") {
-            true => self.fail(
-                "TABLESAMPLE would give other rows on every run: sample by a hash of the key",
+    /// `TABLESAMPLE (n ROWS)`, or shares of all rows or of none; other shares are a matter of chance.
+    fn sample(&mut self) -> Parsed<Option<Sample>> {
+        let start = self.span();
+        if !self.accept_word("tablesample") {
+            return Ok(None);
+        }
+        self.expect("(")?;
+        let sample = match self.accept_word("bucket") {
+            true => {
+                let taken = self.expression()?;
+                self.expect_word("out")?;
+                self.expect_word("of")?;
+                let all = self.expression()?;
+                (number(&taken) == Some(1.0) && number(&all) == Some(1.0)).then_some(Sample::All)
+            }
+            false => {
+                let count = self.expression()?;
+                let count = number(&count);
+                match self.accept_word("rows") {
+                    true => count.and_then(whole).map(Sample::Rows),
+                    false => {
+                        self.expect_word("percent")?;
+                        match count {
+                            Some(100.0) => Some(Sample::All),
+                            Some(0.0) => Some(Sample::Rows(0)),
+                            _ => None,
+                        }
+                    }
+                }
+            }
+        };
+        self.expect(")")?;
+        if self.accept_word("repeatable") {
+            self.expect("(")?;
+            self.expression()?;
+            self.expect(")")?;
+        }
+        match sample {
+            Some(sample) => Ok(Some(sample)),
+            None => self.fail_at(
+                start,
+                "TABLESAMPLE would give rows by chance, others on every run: sample by a hash of the key, or take (n ROWS)",
             ),
-            false => Ok(()),
         }
     }
 
@@ -170,16 +217,18 @@ impl Parser<'_> {
         if query {
             let query = Box::new(self.query()?);
             self.expect(")")?;
-            self.refuse_sample()?;
+            let sample = self.sample()?;
             let alias = self.optional_alias()?;
-            return Ok(From::Query { query, alias });
+            return Ok(of_sample(From::Query { query, alias }, sample));
         }
         let inner = self.deeper_by(2, Self::relations)?;
         self.expect(")")?;
-        Ok(match self.optional_alias()? {
+        let sample = self.sample()?;
+        let relation = match self.optional_alias()? {
             Some(alias) => From::Named(Box::new(inner), alias),
             None => inner,
-        })
+        };
+        Ok(of_sample(relation, sample))
     }
 
     /// `VALUES (1, 2), (3, 4) [AS t(a, b)]`
@@ -328,4 +377,31 @@ impl Parser<'_> {
         };
         Ok((nodes, name))
     }
+}
+
+fn of_sample(from: From, sample: Option<Sample>) -> From {
+    match sample {
+        Some(sample) => From::Sample(Box::new(from), sample),
+        None => from,
+    }
+}
+
+fn number(node: &Node) -> Option<f64> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "compared with small numbers only"
+    )]
+    match &node.kind {
+        NodeKind::Literal(Literal::Integer(value), _) => Some(*value as f64),
+        NodeKind::Literal(Literal::Double(value), _) => Some(*value),
+        NodeKind::Literal(Literal::Decimal(value), DataType::Decimal(_, scale)) => {
+            Some(*value as f64 / 10_f64.powi(i32::from(*scale)))
+        }
+        _ => None,
+    }
+}
+
+/// The number as a count of rows.
+fn whole(value: f64) -> Option<usize> {
+    format!("{value}").parse().ok()
 }

@@ -182,6 +182,10 @@ impl Binder<'_> {
 fn value_name(node: &Node, columns: &Columns) -> String {
     match &node.kind {
         NodeKind::Literal(Literal::Null, _) => "null".into(),
+        NodeKind::Literal(value, data_type @ (DataType::Date | DataType::Timestamp)) => {
+            let text = pretty::literal(value, data_type);
+            text.split('\'').nth(1).unwrap_or_default().to_owned()
+        }
         NodeKind::Call { name, arguments } if name == "struct" => {
             let names: Vec<String> = arguments.iter().map(|n| value_name(n, columns)).collect();
             format!("{{{}}}", names.join(", "))

@@ -5,7 +5,7 @@
 
 use super::aggregate;
 use super::ast::{Clause, FunctionClause, SubqueryUse, WindowSpec};
-use super::bind::Binder;
+use super::bind::{Binder, Reach};
 use super::scope::{Columns, Kind, pending};
 use super::subquery::{PendingSubquery, Usage};
 use super::tree::{Aggregate, WindowFunction};
@@ -16,7 +16,8 @@ use crate::expr::functions;
 use crate::expr::nearest;
 use crate::expr::primary::field_name;
 use crate::expr::problem::{Problem, Span};
-use crate::expr::{Expr, Literal};
+use crate::expr::rewrite::rewrite;
+use crate::expr::{Expr, ExprKind, Literal};
 use crate::schema::DataType;
 
 /// What an expression may read and hold where it stands.
@@ -32,6 +33,8 @@ pub(crate) struct Context<'c> {
     pub(crate) aggregates: bool,
     pub(crate) windows: Option<&'c [(String, WindowSpec)]>,
     pub(crate) subqueries: bool,
+    /// It is a WHERE or a HAVING.
+    pub(crate) condition: bool,
     /// The keys of the grouping, for `grouping(key)`.
     pub(crate) keys: Option<&'c [Expr]>,
 }
@@ -47,6 +50,7 @@ impl<'c> Context<'c> {
             aggregates: false,
             windows: None,
             subqueries: false,
+            condition: false,
             keys: None,
         }
     }
@@ -236,6 +240,10 @@ impl Preparation<'_, '_, '_> {
         }
         let (expr, used) = match self.resolved(parts) {
             Ok(Some(found)) => found,
+            Ok(None) if self.context.keys.is_some() && is_grouping_column(parts) => {
+                let id = pending(Kind::GroupingId, 0, DataType::Long);
+                return Some(bound(id, None, node.span));
+            }
             Ok(None) => {
                 let message = self.unknown(parts);
                 return self.problem(node.span, message);
@@ -251,7 +259,7 @@ impl Preparation<'_, '_, '_> {
         Some(result)
     }
 
-    fn resolved(&self, parts: &[String]) -> Result<Option<(Expr, usize)>, String> {
+    fn resolved(&mut self, parts: &[String]) -> Result<Option<(Expr, usize)>, String> {
         let context = self.context;
         if let Some(found) = alias(context.first, &parts[0])? {
             // A qualified name is a column's where there is such a column.
@@ -270,18 +278,23 @@ impl Preparation<'_, '_, '_> {
         if let Some(found) = alias(context.last, &parts[0])? {
             return Ok(Some((found, 1)));
         }
-        let Some(outer) = context.outer else {
+        let outside = match (context.outer, &self.binder.around) {
+            (Some(outer), _) => Some(outer),
+            (None, Some(around)) => match around.reach {
+                Reach::Block => {
+                    self.binder.too_deep |= matches!(around.columns.resolve(parts), Ok(Some(_)));
+                    None
+                }
+                Reach::Conditions if !context.condition => None,
+                _ => Some(&around.columns),
+            },
+            (None, None) => None,
+        };
+        let Some(outside) = outside else {
             return Ok(None);
         };
-        Ok(outer.resolve(parts)?.map(|(expr, used)| {
-            let moved = crate::expr::rewrite::rewrite(&expr, &mut |part| match part.kind {
-                crate::expr::ExprKind::Column(index) => {
-                    Some(pending(Kind::Outer, index, part.data_type.clone()))
-                }
-                _ => None,
-            });
-            (moved, used)
-        }))
+        let found = outside.resolve(parts)?;
+        Ok(found.map(|(expr, used)| (outer(&expr), used)))
     }
 
     fn unknown(&self, parts: &[String]) -> String {
@@ -394,6 +407,7 @@ impl Preparation<'_, '_, '_> {
         let context = Context {
             aggregates: in_window && self.context.aggregates,
             windows: None,
+            last: if in_window { &[] } else { self.context.last },
             ..*self.context
         };
         let counts = call.name == "count" && !call.distinct;
@@ -520,8 +534,10 @@ impl Preparation<'_, '_, '_> {
                 "Spark 3.5 has neither DISTINCT nor FILTER in window functions",
             );
         }
+        // As in Spark, a name of the same list has no meaning in a window.
         let context = Context {
             windows: None,
+            last: &[],
             ..*self.context
         };
         let mut partition = Vec::new();
@@ -618,6 +634,19 @@ impl Preparation<'_, '_, '_> {
         let index = self.collected.subqueries.len() - 1;
         Some(bound(pending(Kind::Subquery, index, data_type), None, span))
     }
+}
+
+/// Hive's name for `grouping_id()`.
+fn is_grouping_column(parts: &[String]) -> bool {
+    matches!(parts, [name] if name.eq_ignore_ascii_case("grouping__id"))
+}
+
+/// The expression over columns of the query around.
+fn outer(expr: &Expr) -> Expr {
+    rewrite(expr, &mut |part| match part.kind {
+        ExprKind::Column(index) => Some(pending(Kind::Outer, index, part.data_type.clone())),
+        _ => None,
+    })
 }
 
 /// The expression that an alias stands for; two different ones are ambiguous.

@@ -3,18 +3,22 @@
 //! Promises: a column without an alias is called what Spark calls it, for the forms of expressions told here
 //! (`toPrettySQL` in the reference); implicit casts do not show, texts show without quotes.
 
+mod literal;
+
+pub(super) use literal::literal;
+
 use super::ast::{BoundClause, Clause, FunctionClause, SortItem, SubqueryUse, WindowSpec};
 use super::scope::Columns;
 use super::window::is_window_function;
 use crate::expr::Literal;
 use crate::expr::ast::{Node, NodeKind};
-use crate::schema::DataType;
+use crate::schema::{DataType, IntervalField};
 
 /// The name of a column of the select list.
 pub(crate) fn name(node: &Node, columns: &Columns, windows: &[(String, WindowSpec)]) -> String {
     match &node.kind {
         NodeKind::Name(parts) => parts.last().cloned().unwrap_or_default(),
-        NodeKind::Field { name, .. } => name.clone(),
+        NodeKind::Field { input, name } if matches!(input.kind, NodeKind::Name(_)) => name.clone(),
         // A cast column keeps its name.
         NodeKind::Cast { input, .. } if matches!(input.kind, NodeKind::Name(_)) => {
             name(input, columns, windows)
@@ -189,6 +193,7 @@ impl Printer<'_> {
             ("or", _) => chained("OR"),
             ("not", 1) => format!("(NOT {})", one(0)),
             ("!=", 2) => format!("(NOT ({} = {}))", one(0), one(1)),
+            ("+" | "-", 2) if is_interval(&arguments[1]) => self.moved(name, arguments),
             (
                 "=" | "<=>" | "<" | "<=" | ">" | ">=" | "+" | "-" | "*" | "/" | "%" | "&" | "|"
                 | "^" | "div",
@@ -196,6 +201,8 @@ impl Printer<'_> {
             ) => format!("({} {name} {})", one(0), one(1)),
             ("negative", 1) => format!("(- {})", one(0)),
             ("positive", 1) => format!("(+ {})", one(0)),
+            ("||", _) => self.nested("concat", arguments),
+            ("extract", 2) => format!("extract({} FROM {})", one(0), one(1)),
             ("~", 1) => format!("~{}", one(0)),
             ("isnull", 1) => format!("({} IS NULL)", one(0)),
             ("isnotnull", 1) => format!("({} IS NOT NULL)", one(0)),
@@ -209,6 +216,44 @@ impl Printer<'_> {
             ("count", 1) if matches!(arguments[0].kind, NodeKind::Star(_)) => "count(1)".into(),
             _ => self.function(name, arguments),
         }
+    }
+
+    /// A date or a time, moved by an interval. It stands without brackets, and days of a date are a function's.
+    fn moved(&self, sign: &str, arguments: &[Node]) -> String {
+        let (time, by) = (self.text(&arguments[0]), self.text(&arguments[1]));
+        let days = matches!(
+            &arguments[1].kind,
+            NodeKind::Literal(_, DataType::DayTimeInterval(_, IntervalField::Day))
+        );
+        match self.is_date(&arguments[0]) && days {
+            true if sign == "+" => format!("date_add({time}, extractansiintervaldays({by}))"),
+            true => format!("date_add({time}, (- extractansiintervaldays({by})))"),
+            false if is_interval(&arguments[0]) => format!("({time} {sign} {by})"),
+            false => format!("{time} {sign} {by}"),
+        }
+    }
+
+    fn is_date(&self, node: &Node) -> bool {
+        match &node.kind {
+            NodeKind::Literal(_, data_type) => *data_type == DataType::Date,
+            NodeKind::Name(parts) => {
+                let found = self.columns.resolve(parts).ok().flatten();
+                found.is_some_and(|(expr, _)| expr.data_type == DataType::Date)
+            }
+            NodeKind::Cast { to, .. } => *to == DataType::Date,
+            NodeKind::Call { name, .. } => matches!(
+                name.as_str(),
+                "to_date" | "date" | "date_add" | "date_sub" | "last_day" | "next_day" | "trunc"
+            ),
+            _ => false,
+        }
+    }
+
+    /// A function of two, of many.
+    fn nested(&self, name: &str, arguments: &[Node]) -> String {
+        let mut texts = arguments.iter().map(|node| self.text(node));
+        let first = texts.next().unwrap_or_default();
+        texts.fold(first, |left, right| format!("{name}({left}, {right})"))
     }
 
     /// A function in Spark's spelling, with the arguments that it fills in.
@@ -230,11 +275,7 @@ impl Printer<'_> {
         if matches!(name, "from_json" | "from_csv" | "to_json" | "to_csv") {
             list.truncate(1);
         }
-        let spelled = match UPPER.contains(&name) {
-            true => name.to_uppercase(),
-            false => name.to_owned(),
-        };
-        format!("{spelled}({})", list.join(", "))
+        format!("{}({})", spelled(name), list.join(", "))
     }
 
     fn clause(&self, clause: &Clause) -> String {
@@ -256,11 +297,16 @@ impl Printer<'_> {
 
     fn aggregate(&self, call: &FunctionClause) -> String {
         let mut text = match call.distinct {
-            true => format!("{}(DISTINCT {})", call.name, self.list(&call.arguments)),
+            true => format!(
+                "{}(DISTINCT {})",
+                spelled(&call.name),
+                self.list(&call.arguments)
+            ),
             false => self.call(&call.name, &call.arguments),
         };
         if let [item] = call.within.as_slice() {
-            text += &format!(" WITHIN GROUP (ORDER BY {})", self.sort(item));
+            let falls = if item.descending { " DESC" } else { "" };
+            text += &format!(" WITHIN GROUP (ORDER BY {}{falls})", self.text(&item.node));
         }
         if call.ignore_nulls && !matches!(call.name.as_str(), "lag" | "lead") {
             text += " ignore nulls";
@@ -284,8 +330,7 @@ impl Printer<'_> {
         parts.push(match &window.frame {
             Some(frame) => {
                 let word = if frame.rows { "ROWS" } else { "RANGE" };
-                let bound = |bound| self.bound(bound, frame.rows);
-                let (start, end) = (bound(&frame.start), bound(&frame.end));
+                let (start, end) = (self.bound(&frame.start), self.bound(&frame.end));
                 format!("{word} BETWEEN {start} AND {end}")
             }
             None if window.order.is_empty() => {
@@ -306,14 +351,11 @@ impl Printer<'_> {
         format!("({})", parts.join(" "))
     }
 
-    fn bound(&self, bound: &BoundClause, rows: bool) -> String {
+    fn bound(&self, bound: &BoundClause) -> String {
         match bound {
             BoundClause::UnboundedPreceding => "UNBOUNDED PRECEDING".into(),
             BoundClause::UnboundedFollowing => "UNBOUNDED FOLLOWING".into(),
             BoundClause::CurrentRow => "CURRENT ROW".into(),
-            BoundClause::Preceding(node) if !rows => {
-                format!("(- {}) FOLLOWING", self.text(node))
-            }
             BoundClause::Preceding(node) => format!("{} PRECEDING", self.text(node)),
             BoundClause::Following(node) => format!("{} FOLLOWING", self.text(node)),
         }
@@ -324,6 +366,24 @@ impl Printer<'_> {
         let nulls = if item.nulls_first { "FIRST" } else { "LAST" };
         format!("{} {direction} NULLS {nulls}", self.text(&item.node))
     }
+}
+
+fn spelled(name: &str) -> String {
+    match name {
+        "array_agg" => "collect_list".to_owned(),
+        _ if UPPER.contains(&name) => name.to_uppercase(),
+        _ => name.to_owned(),
+    }
+}
+
+fn is_interval(node: &Node) -> bool {
+    let interval = |data_type: &DataType| {
+        matches!(
+            data_type,
+            DataType::DayTimeInterval(..) | DataType::YearMonthInterval(..)
+        )
+    };
+    matches!(&node.kind, NodeKind::Literal(_, data_type) if interval(data_type))
 }
 
 /// How far a lag or lead looks on.
@@ -365,79 +425,6 @@ fn without_names(node: &Node, parameters: &[String]) -> Node {
         other => other.clone(),
     };
     Node::new(kind, node.span)
-}
-
-pub(super) fn literal(value: &Literal, data_type: &DataType) -> String {
-    match (value, data_type) {
-        (Literal::Null, _) => "NULL".into(),
-        (Literal::Boolean(value), _) => value.to_string(),
-        (Literal::Integer(days), DataType::Date) => {
-            let days = i32::try_from(*days).unwrap_or_default();
-            format!("DATE '{}'", crate::time::Partition { day: days })
-        }
-        (Literal::Integer(micros), DataType::Timestamp) => {
-            format!("TIMESTAMP '{}'", timestamp(*micros))
-        }
-        (Literal::Integer(value), _) => value.to_string(),
-        (Literal::Double(value), DataType::Float) => float(*value),
-        (Literal::Double(value), _) => double(*value),
-        (Literal::Decimal(value), DataType::Decimal(_, scale)) => decimal(*value, *scale),
-        (Literal::Decimal(value), _) => value.to_string(),
-        (Literal::String(text), _) => text.clone(),
-        (Literal::Binary(bytes), _) => {
-            let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02X}")).collect();
-            format!("X'{}'", hex.concat())
-        }
-        (Literal::Calendar { .. }, _) => "INTERVAL".into(),
-    }
-}
-
-/// As Java prints a double, for numbers of usual size.
-fn double(value: f64) -> String {
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-3..1e7).contains(&magnitude) {
-        let text = format!("{value:E}");
-        return match text.split_once('E') {
-            Some((mantissa, exponent)) if !mantissa.contains('.') => {
-                format!("{mantissa}.0E{exponent}")
-            }
-            _ => text,
-        };
-    }
-    format!("{value:?}")
-}
-
-/// Without fractions of a second where there are none.
-fn timestamp(micros: i64) -> String {
-    const DAY_MICROS: i64 = 86_400_000_000;
-    let day = i32::try_from(micros.div_euclid(DAY_MICROS)).unwrap_or_default();
-    let rest = micros.rem_euclid(DAY_MICROS);
-    let (seconds, fraction) = (rest / 1_000_000, rest % 1_000_000);
-    let day = crate::time::Partition { day };
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let fraction = match fraction {
-        0 => String::new(),
-        some => format!(".{some:06}").trim_end_matches('0').to_owned(),
-    };
-    format!("{day} {hour:02}:{minute:02}:{second:02}{fraction}")
-}
-
-fn float(value: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, reason = "it was written as a float")]
-    let narrow = value as f32;
-    match narrow.to_string().parse::<f64>() {
-        Ok(value) => double(value),
-        Err(_) => double(value),
-    }
-}
-
-fn decimal(value: i128, scale: i8) -> String {
-    let scale = usize::try_from(scale).unwrap_or(0);
-    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let sign = if value < 0 { "-" } else { "" };
-    let point = if scale > 0 { "." } else { "" };
-    format!("{sign}{whole}{point}{fraction}")
 }
 
 fn type_name(data_type: &DataType) -> String {

@@ -4,13 +4,13 @@
 //! what they wait for (aggregates, windows, subqueries) left open; each step then adds columns and closes some of it.
 
 use super::ast::{Grouping, Item, Select, SortItem};
-use super::bind::{Answer, Binder, sorted};
+use super::bind::{Answer, Binder};
 use super::from::{conjuncts, generate};
 use super::group::{Groups, Placed};
 use super::prepare::{Collected, Context};
 use super::pretty;
+use super::projection::cut;
 use super::scope::{Columns, Kind, kind_of, pending, reads};
-use super::set::distinct;
 use super::subquery::{PendingSubquery, Usage};
 use super::tree::{Operator, Relation, SortKey, WindowCall};
 use crate::expr::ast::{Node, NodeKind};
@@ -27,11 +27,11 @@ pub(super) struct Output {
 }
 
 /// The bound expressions of a block.
-struct Block {
-    outputs: Vec<Output>,
+pub(super) struct Block {
+    pub(super) outputs: Vec<Output>,
     generators: Vec<Generator>,
     having: Option<Expr>,
-    sort: Vec<SortKey>,
+    pub(super) sort: Vec<SortKey>,
     groups: Option<Groups>,
     collected: Collected,
 }
@@ -74,14 +74,17 @@ impl Binder<'_> {
         let context = Context {
             outer,
             subqueries: true,
+            condition: true,
             ..Context::plain(columns)
         };
         let mut collected = Collected::default();
         let condition = self.condition(node, &context, &mut collected)?;
         let (mut local, mut correlated, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for part in conjuncts(condition) {
-            match (reads(&part, Kind::Outer), reads(&part, Kind::Subquery)) {
+            let outside = outer.is_some() && reads(&part, Kind::Outer);
+            match (outside, reads(&part, Kind::Subquery)) {
                 (true, true) => {
+                    self.too_deep = true;
                     return self.problem(
                         node.span,
                         "a subquery beside columns of an outer query is not supported",
@@ -98,7 +101,7 @@ impl Binder<'_> {
     }
 
     /// The rows for which conditions with subqueries hold.
-    fn with_subqueries(
+    pub(super) fn with_subqueries(
         &mut self,
         mut relation: Relation,
         conditions: Vec<Expr>,
@@ -161,6 +164,7 @@ impl Binder<'_> {
                 let context = Context {
                     windows: None,
                     last: &aliases,
+                    condition: true,
                     ..context
                 };
                 Some(self.having(node, &context, &mut collected, &aliases, groups.as_ref())?)
@@ -174,7 +178,13 @@ impl Binder<'_> {
             windows: None,
             ..context
         };
+        let before = collected.subqueries.len();
         let sort = self.sort_keys(&order, &context, &mut collected)?;
+        let mut of_order = collected.subqueries[before..].iter();
+        if let Some(subquery) = of_order.find(|subquery| !subquery.reads().is_empty()) {
+            let message = "in ORDER BY a subquery cannot read columns of this query: give it a name in the list";
+            return self.problem(subquery.span, message);
+        }
         let aggregated = groups.is_some() || having.is_some() || !collected.aggregates.is_empty();
         if aggregated && groups.is_none() {
             groups = Some(Groups::default());
@@ -384,6 +394,12 @@ impl Binder<'_> {
         correlated: Vec<Expr>,
         mut block: Block,
     ) -> Option<Answer> {
+        if !correlated.is_empty() && !block.collected.windows.is_empty() {
+            return self.problem(
+                select.span,
+                "a subquery with window functions cannot read columns of the outer query",
+            );
+        }
         let mut placed = Placed::new(columns, &block.collected);
         let mut empty = None;
         let mut correlated = correlated;
@@ -431,7 +447,12 @@ impl Binder<'_> {
         })
     }
 
-    fn placed_at(&mut self, expr: &Expr, placed: &Placed<'_>, span: Span) -> Option<Expr> {
+    pub(super) fn placed_at(
+        &mut self,
+        expr: &Expr,
+        placed: &Placed<'_>,
+        span: Span,
+    ) -> Option<Expr> {
         match placed.place(expr) {
             Ok(expr) => Some(expr),
             Err(message) => self.problem(span, message),
@@ -534,113 +555,6 @@ impl Binder<'_> {
         }
         Some(relation)
     }
-
-    /// The list's columns, then those of conditions on the outer query; sorted.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "the steps of one projection, in order"
-    )]
-    fn projected(
-        &mut self,
-        select: &Select,
-        relation: Relation,
-        correlated: &[Expr],
-        block: &Block,
-        placed: &Placed<'_>,
-    ) -> Option<(Relation, Vec<Expr>, usize)> {
-        let mut expressions = Vec::new();
-        let mut fields = Vec::new();
-        let mut failed = false;
-        for output in &block.outputs {
-            match self.placed_at(&output.expr, placed, output.span) {
-                Some(expr) => {
-                    fields.push(Field::new(&output.name, expr.data_type.clone()));
-                    expressions.push(expr);
-                }
-                None => failed = true,
-            }
-        }
-        if failed {
-            return None;
-        }
-        let visible = expressions.len();
-        let mut hidden: Vec<usize> = Vec::new();
-        let correlated: Vec<Expr> = correlated
-            .iter()
-            .map(|condition| {
-                rewrite(condition, &mut |part| match part.kind {
-                    ExprKind::Column(number) if kind_of(number).0 == Kind::Input => {
-                        let at = hidden.iter().position(|c| *c == number);
-                        let at = at.unwrap_or_else(|| {
-                            hidden.push(number);
-                            expressions.push(part.clone());
-                            fields.push(Field::new(
-                                format!("outer{}", hidden.len()),
-                                part.data_type.clone(),
-                            ));
-                            hidden.len() - 1
-                        });
-                        Some(Expr::column(visible + at, part.data_type.clone()))
-                    }
-                    _ => None,
-                })
-            })
-            .collect();
-        let width = expressions.len();
-        let mut keys = Vec::new();
-        for key in &block.sort {
-            let expr = self.placed_at(&key.expr, placed, select.span)?;
-            let over_outputs = over(&expr, &expressions[..visible]);
-            let expr = match over_outputs {
-                Some(expr) => expr,
-                None if select.distinct => {
-                    return self.problem(
-                        select.span,
-                        "ORDER BY of SELECT DISTINCT may only read the columns of its list",
-                    );
-                }
-                None => {
-                    let data_type = expr.data_type.clone();
-                    fields.push(Field::new("sort", data_type.clone()));
-                    expressions.push(expr);
-                    Expr::column(expressions.len() - 1, data_type)
-                }
-            };
-            keys.push(SortKey { expr, ..*key });
-        }
-        let input = Box::new(relation);
-        let operator = Operator::Project { input, expressions };
-        let mut relation = Relation::new(Schema::new(fields), operator);
-        if select.distinct {
-            if let Some(field) = relation.schema.fields[..visible]
-                .iter()
-                .find(|f| !super::group::groupable(&f.data_type))
-            {
-                let message = format!("DISTINCT cannot compare column {}", field.name);
-                return self.problem(select.span, message);
-            }
-            relation = distinct(relation);
-        }
-        if !keys.is_empty() {
-            relation = sorted(relation, keys);
-        }
-        Some((cut(relation, width), correlated, visible))
-    }
-}
-
-/// An expression in terms of the list's columns, if it can be told in them.
-fn over(expr: &Expr, outputs: &[Expr]) -> Option<Expr> {
-    let mut whole = true;
-    let told = rewrite(expr, &mut |part| {
-        if let Some(index) = outputs.iter().position(|output| output == part)
-            && part.as_literal().is_none()
-        {
-            return Some(Expr::column(index, part.data_type.clone()));
-        }
-        whole &= !matches!(part.kind, ExprKind::Column(_));
-        None
-    });
-    whole.then_some(told)
 }
 
 fn bound(expr: Expr, name: &str, span: Span) -> Node {
@@ -660,17 +574,6 @@ pub(super) fn filter(input: Relation, conditions: Vec<Expr>) -> Relation {
     Relation::new(schema, Operator::Filter { input, conditions })
 }
 
-/// The first columns of a relation.
-fn cut(input: Relation, width: usize) -> Relation {
-    if input.width() == width {
-        return input;
-    }
-    let expressions = (0..width).map(|i| input.column(i)).collect();
-    let schema = Schema::new(input.schema.fields[..width].to_vec());
-    let input = Box::new(input);
-    Relation::new(schema, Operator::Project { input, expressions })
-}
-
 /// The subquery that a condition is, and whether it is negated.
 fn alone(condition: &Expr) -> Option<(usize, bool)> {
     match &condition.kind {
@@ -686,12 +589,13 @@ fn alone(condition: &Expr) -> Option<(usize, bool)> {
     }
 }
 
-/// NOT IN must know of nulls, so it is no anti join; a scalar subquery is a value.
+/// NOT IN must know of nulls, so with one column it is a value of two counts; a scalar subquery always is a value.
 fn stands_alone(subquery: &PendingSubquery, negated: bool) -> bool {
-    match subquery.usage {
+    match &subquery.usage {
         Usage::Exists => true,
         Usage::In(_) => !negated,
-        Usage::NotIn(_) | Usage::Scalar => false,
+        Usage::NotIn(needles) => !negated && needles.len() > 1,
+        Usage::Scalar => false,
     }
 }
 

@@ -1,12 +1,16 @@
 //! Subqueries of expressions, turned into joins.
 //!
 //! `EXISTS` and `IN` that stand alone in a condition are semi joins; everywhere else a subquery becomes columns of a
-//! left join, from which its value is computed: so NOT IN has its three truth values. A subquery may read columns of
-//! the outer query in its WHERE; where it aggregates, only in equalities, whose inner sides become keys.
+//! left join, from which its value is computed: so NOT IN has its three truth values. Conditions on columns of the outer
+//! query become those of the join, where a subquery aggregates its keys; where that will not do, the subquery is
+//! [made to stand alone](super::decorrelate) first.
+
+use std::collections::BTreeSet;
 
 use super::ast::Query;
-use super::bind::{Answer, Binder};
-use super::scope::{Columns, Kind, kind_of, reads};
+use super::bind::{Answer, Around, Binder, Reach};
+use super::decorrelate::{Domain, outer_columns};
+use super::scope::{Columns, Kind, kind_of, pending, reads};
 use super::set::distinct;
 use super::tree::{Aggregate, AggregateFunction, Join, JoinKey, JoinKind, Operator, Relation};
 use crate::expr::coerce::{comparison_type, is_orderable, tightest, wider};
@@ -33,6 +37,8 @@ pub(crate) struct PendingSubquery {
     pub(crate) answer: Answer,
     pub(crate) data_type: DataType,
     pub(crate) span: Span,
+    /// The answer's relation itself reads columns of the outer query.
+    deep: bool,
 }
 
 /// Gives what an expression of the outer query is over the relation that a subquery is joined to.
@@ -40,6 +46,25 @@ pub(crate) type Placing<'p> = dyn Fn(&Expr) -> Result<Expr, String> + 'p;
 
 /// Two sides of an equality: outer, inner.
 type Equality = (Expr, Expr, bool);
+
+impl PendingSubquery {
+    /// The columns of the outer query that it reads.
+    pub(super) fn reads(&self) -> BTreeSet<usize> {
+        let mut found: BTreeSet<usize> = match &self.usage {
+            Usage::In(needles) | Usage::NotIn(needles) => {
+                needles.iter().flat_map(Expr::columns).collect()
+            }
+            Usage::Scalar | Usage::Exists => BTreeSet::new(),
+        };
+        for predicate in &self.answer.correlated {
+            let columns = predicate.columns().into_iter().map(kind_of);
+            let outer = columns.filter(|(kind, _)| *kind == Kind::Outer);
+            found.extend(outer.map(|(_, index)| index));
+        }
+        found.extend(outer_columns(&self.answer.relation).into_keys());
+        found
+    }
+}
 
 impl Binder<'_> {
     pub(crate) fn pending_subquery(
@@ -57,7 +82,10 @@ impl Binder<'_> {
                 .limit
                 .filter(|limit| super::bind::ordinal(limit) == Some(0));
         }
-        let mut answer = self.query(&query, Some(columns))?;
+        let (mut answer, deep) = self.correlated(&query, columns, &usage, span)?;
+        if deep && usage == Usage::Scalar && !is_one_row(&answer.relation) {
+            return self.problem(span, MUST_AGGREGATE);
+        }
         let fields = answer.schema().fields;
         let (usage, data_type) = match usage {
             Usage::Scalar => match fields.as_slice() {
@@ -82,7 +110,87 @@ impl Binder<'_> {
             answer,
             data_type,
             span,
+            deep,
         })
+    }
+
+    /// Binds a query that may read columns of the one around: in its own WHERE if that will do (conditions there become
+    /// those of a join), else in all conditions. Says which it was.
+    fn correlated(
+        &mut self,
+        query: &Query,
+        columns: &Columns,
+        usage: &Usage,
+        span: Span,
+    ) -> Option<(Answer, bool)> {
+        let known = self.problems.len();
+        let around = |reach| Around {
+            columns: columns.clone(),
+            reach,
+        };
+        let place = (span.start, span.end);
+        let outside = self.around.take();
+        let mut answer = None;
+        let mut deep = self.deep.contains(&place);
+        if !deep {
+            let before = std::mem::take(&mut self.too_deep);
+            self.around = Some(around(Reach::Block));
+            answer = self.query(query, Some(columns));
+            let too_deep = std::mem::replace(&mut self.too_deep, before);
+            deep = match &answer {
+                None => too_deep,
+                // A value where there are no rows must be known, or a row be there for every row around.
+                Some(answer) => {
+                    *usage == Usage::Scalar
+                        && !answer.correlated.is_empty()
+                        && answer.empty.is_none()
+                }
+            };
+        }
+        if deep {
+            self.deep.insert(place);
+            self.problems.truncate(known);
+            self.around = Some(around(Reach::Conditions));
+            answer = self.query(query, None);
+        }
+        self.around = outside;
+        answer.map(|answer| (answer, deep))
+    }
+
+    /// The subquery with its relation standing alone, joined to the rows around by equalities.
+    fn alone(
+        &mut self,
+        left: &Relation,
+        mut pending: PendingSubquery,
+        place: &Placing<'_>,
+    ) -> Option<PendingSubquery> {
+        if !pending.deep {
+            return Some(pending);
+        }
+        let span = pending.span;
+        let relation = pending.answer.relation;
+        let outer = outer_columns(&relation);
+        let mut values = Vec::new();
+        for (index, data_type) in &outer {
+            let column = Expr::column(*index, data_type.clone());
+            match place(&column) {
+                Ok(value) => values.push(value),
+                Err(message) => return self.problem(span, message),
+            }
+        }
+        let domain = Domain::new(left.clone(), &outer, values);
+        let (width, own) = (domain.width(), relation.width());
+        let whole = match domain.of(&relation) {
+            Ok(whole) => whole,
+            Err(what) => return self.problem(span, refused(what)),
+        };
+        let places: Vec<usize> = (width..width + own).chain(0..width).collect();
+        pending.answer = Answer {
+            relation: columns_at(whole, &places),
+            correlated: domain.pairs(own).map(same_as_outer).collect(),
+            ..pending.answer
+        };
+        Some(pending)
     }
 
     /// The needles and the subquery's columns, brought to common types.
@@ -122,10 +230,11 @@ impl Binder<'_> {
         negated: bool,
         place: &Placing<'_>,
     ) -> Option<Relation> {
-        let kind = match negated {
-            true => JoinKind::Anti,
-            false => JoinKind::Semi,
+        let kind = match (&pending.usage, negated) {
+            (Usage::NotIn(_), _) | (_, true) => JoinKind::Anti,
+            _ => JoinKind::Semi,
         };
+        let pending = &self.alone(&left, pending.clone(), place)?;
         let right = &pending.answer.relation;
         let mut keys = Vec::new();
         let mut conditions = Vec::new();
@@ -152,6 +261,16 @@ impl Binder<'_> {
                 });
             }
         }
+        if let Usage::NotIn(needles) = &pending.usage {
+            // A row stands against it also where it is not known to differ.
+            for (index, needle) in needles.iter().enumerate() {
+                let needle = self.placed(needle, place, pending.span)?;
+                let value = shift_inner(&right.column(index), left.width());
+                let same = Expr::call("=", vec![needle, value], DataType::Boolean);
+                let unknown = vec![same, truth(true)];
+                conditions.push(Expr::call("coalesce", unknown, DataType::Boolean));
+            }
+        }
         let schema = left.schema.clone();
         let join = Join {
             left,
@@ -170,14 +289,23 @@ impl Binder<'_> {
         pending: &PendingSubquery,
         place: &Placing<'_>,
     ) -> Option<(Relation, Expr)> {
+        let mut pending = pending.clone();
+        let correlated = &pending.answer.correlated;
+        if !correlated
+            .iter()
+            .all(|predicate| equality(predicate).is_some())
+        {
+            if pending.usage == Usage::Scalar {
+                return self.problem(pending.span, MUST_AGGREGATE);
+            }
+            // There is no key to join a value by: the conditions go into the relation.
+            let conditions = std::mem::take(&mut pending.answer.correlated);
+            pending.answer.relation = super::select::filter(pending.answer.relation, conditions);
+            pending.deep = true;
+        }
+        let pending = &self.alone(&left, pending, place)?;
         let mut keys = Vec::new();
-        for predicate in &pending.answer.correlated {
-            let Some((outer, inner, null_safe)) = equality(predicate) else {
-                return self.problem(
-                    pending.span,
-                    "here a subquery may read columns of the outer query in equalities only",
-                );
-            };
+        for (outer, inner, null_safe) in pending.answer.correlated.iter().filter_map(equality) {
             let outer = self.placed(&outer, place, pending.span)?;
             keys.push((outer, inner, null_safe));
         }
@@ -190,15 +318,32 @@ impl Binder<'_> {
                     placed.push(self.placed(needle, place, pending.span)?);
                 }
                 let [needle] = placed.as_slice() else {
-                    return self.problem(
-                        pending.span,
-                        "IN with several columns may only stand alone in WHERE",
-                    );
+                    return self.attach_in_several(left, pending, keys, placed);
                 };
                 let (joined, found) = attach_in(left, &pending.answer.relation, &keys, needle);
                 Some((joined, known(found, &pending.usage)))
             }
         }
+    }
+
+    /// `(a, b) IN (…)` as a value, false where it is not known.
+    fn attach_in_several(
+        &mut self,
+        left: Relation,
+        pending: &PendingSubquery,
+        mut keys: Vec<Equality>,
+        needles: Vec<Expr>,
+    ) -> Option<(Relation, Expr)> {
+        if matches!(pending.usage, Usage::NotIn(_)) {
+            return self.problem(
+                pending.span,
+                "NOT IN with several columns may only stand alone in WHERE",
+            );
+        }
+        let right = &pending.answer.relation;
+        let needles = needles.into_iter().enumerate();
+        keys.extend(needles.map(|(index, needle)| (needle, right.column(index), false)));
+        Some(attach_exists(left, right, &keys))
     }
 
     fn placed(&mut self, expr: &Expr, place: &Placing<'_>, span: Span) -> Option<Expr> {
@@ -251,11 +396,13 @@ impl Binder<'_> {
             let value = joined.column(width);
             return Some((joined, value));
         }
+        if pending.deep {
+            let joined = join(left, right, JoinKind::Left, keys);
+            let value = joined.column(width);
+            return Some((joined, value));
+        }
         let Some(empty) = &pending.answer.empty else {
-            return self.problem(
-                pending.span,
-                "a scalar subquery that reads columns of the outer query must aggregate without GROUP BY",
-            );
+            return self.problem(pending.span, MUST_AGGREGATE);
         };
         let marker = right.width();
         let joined = join(left, marked(right), JoinKind::Left, keys);
@@ -273,7 +420,46 @@ impl Binder<'_> {
     }
 }
 
-fn join(left: Relation, right: Relation, kind: JoinKind, keys: Vec<Equality>) -> Relation {
+const MUST_AGGREGATE: &str =
+    "a scalar subquery that reads columns of the outer query must aggregate without GROUP BY";
+
+/// What to say of what cannot be done for each row of another relation.
+pub(super) fn refused(what: &str) -> String {
+    format!("{what} cannot read columns of the outer query, or stand above what does")
+}
+
+/// Whether a column of the outer query has the value of one of the subquery's.
+fn same_as_outer((beside, own): (usize, Expr)) -> Expr {
+    let beside = pending(Kind::Outer, beside, own.data_type.clone());
+    Expr::call("<=>", vec![beside, own], DataType::Boolean)
+}
+
+/// Whether there is one row at most for each row of the outer query.
+fn is_one_row(relation: &Relation) -> bool {
+    match &relation.operator {
+        Operator::Project { input, .. }
+        | Operator::Filter { input, .. }
+        | Operator::Sort { input, .. } => is_one_row(input),
+        Operator::Aggregate { input, keys, .. } => keys.iter().all(|key| is_fixed(input, key)),
+        _ => false,
+    }
+}
+
+/// Whether the expression has one value for each row of the outer query.
+fn is_fixed(relation: &Relation, key: &Expr) -> bool {
+    let Operator::Filter { input, conditions } = &relation.operator else {
+        return false;
+    };
+    let equal = |condition: &Expr| equality(condition).is_some_and(|(_, inner, _)| inner == *key);
+    conditions.iter().any(equal) || is_fixed(input, key)
+}
+
+pub(super) fn join(
+    left: Relation,
+    right: Relation,
+    kind: JoinKind,
+    keys: Vec<Equality>,
+) -> Relation {
     let fields = [left.schema.fields.clone(), right.schema.fields.clone()].concat();
     let key = |(left, right, null_safe)| JoinKey {
         left,
@@ -291,15 +477,9 @@ fn join(left: Relation, right: Relation, kind: JoinKind, keys: Vec<Equality>) ->
 }
 
 /// The relation with a column more that is always true, which tells a match from nulls.
-fn marked(input: Relation) -> Relation {
-    let columns: Vec<usize> = (0..input.width()).collect();
-    marked_columns(input, &columns)
-}
-
-fn marked_columns(input: Relation, columns: &[usize]) -> Relation {
-    let mut expressions: Vec<Expr> = columns.iter().map(|i| input.column(*i)).collect();
-    let fields = columns.iter().map(|i| input.schema.fields[*i].clone());
-    let mut fields: Vec<Field> = fields.collect();
+pub(super) fn marked(input: Relation) -> Relation {
+    let mut expressions: Vec<Expr> = (0..input.width()).map(|i| input.column(i)).collect();
+    let mut fields = input.schema.fields.clone();
     expressions.push(truth(true));
     fields.push(Field::new("found", DataType::Boolean));
     let input = Box::new(input);
@@ -309,12 +489,21 @@ fn marked_columns(input: Relation, columns: &[usize]) -> Relation {
     )
 }
 
+/// The columns at these places.
+pub(super) fn columns_at(input: Relation, places: &[usize]) -> Relation {
+    let expressions = places.iter().map(|i| input.column(*i)).collect();
+    let fields = places.iter().map(|i| input.schema.fields[*i].clone());
+    let schema = Schema::new(fields.collect());
+    let input = Box::new(input);
+    Relation::new(schema, Operator::Project { input, expressions })
+}
+
 fn truth(value: bool) -> Expr {
     Expr::literal(Literal::Boolean(value), DataType::Boolean)
 }
 
 /// The relation of these expressions.
-fn projected(input: Relation, expressions: Vec<Expr>) -> Relation {
+pub(super) fn projected(input: Relation, expressions: Vec<Expr>) -> Relation {
     let field = |(i, e): (usize, &Expr)| Field::new(format!("key{i}"), e.data_type.clone());
     let fields = expressions.iter().enumerate().map(field).collect();
     let input = Box::new(input);
@@ -361,7 +550,7 @@ fn known(found: Expr, usage: &Usage) -> Expr {
     }
 }
 
-fn present(column: Expr) -> Expr {
+pub(super) fn present(column: Expr) -> Expr {
     Expr::call("isnotnull", vec![column], DataType::Boolean)
 }
 

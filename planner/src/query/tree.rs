@@ -372,3 +372,32 @@ impl Relation {
         found.into_iter().collect()
     }
 }
+
+impl Operator {
+    /// The same operator over what `change` makes of its inputs.
+    pub(crate) fn over(mut self, change: &mut dyn FnMut(Relation) -> Relation) -> Self {
+        let mut replace = |input: &mut Relation| {
+            let nothing = Self::Values(Vec::new());
+            let taken = std::mem::replace(input, Relation::new(Schema::default(), nothing));
+            *input = change(taken);
+        };
+        match &mut self {
+            Self::Scan { .. } | Self::Values(_) | Self::Range { .. } => {}
+            Self::Join(join) => {
+                replace(&mut join.left);
+                replace(&mut join.right);
+            }
+            Self::Union(inputs) => inputs.iter_mut().for_each(replace),
+            Self::Project { input, .. }
+            | Self::Filter { input, .. }
+            | Self::Aggregate { input, .. }
+            | Self::Expand { input, .. }
+            | Self::Window { input, .. }
+            | Self::Generate { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. }
+            | Self::Single(input) => replace(input),
+        }
+        self
+    }
+}

@@ -24,6 +24,7 @@ use unskewed_planner::schema::Schema;
 #[path = "../../../engine/kernel/tests/spark_sql/codec.rs"]
 #[allow(dead_code, reason = "shared with the tests of expressions")]
 mod codec;
+mod correlated;
 mod meaning;
 
 /// The least share of equal answers, in percent.

@@ -113,8 +113,7 @@ pub(super) fn doubles(column: &ArrayRef) -> Stepped<Float64Array> {
     Ok(column.as_primitive::<Float64Type>().clone())
 }
 
-/// A decimal sum. Spark keeps that of a group in 38 digits, so it is lost once it leaves them; that of all rows, or
-/// of a window, is only held against them in the end.
+/// A decimal sum. A bounded one is lost once it leaves 38 digits; any other is only held against them in the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Decimal {
     sum: Option<i256>,
@@ -126,12 +125,12 @@ pub(super) struct Decimal {
 const LIMIT: i128 = 10_i128.pow(38);
 
 impl Decimal {
-    fn add(&mut self, value: i128, keyed: bool) {
+    fn add(&mut self, value: i128, bounded: bool) {
         self.count += 1;
         let sum = self.sum.unwrap_or(i256::ZERO);
         // Room for more additions of 38 digits than there can be rows.
         let sum = sum.wrapping_add(i256::from_i128(value));
-        self.lost |= keyed && !within_limit(sum);
+        self.lost |= bounded && !within_limit(sum);
         self.sum = Some(sum);
     }
 
@@ -156,7 +155,7 @@ fn decimal_array(values: Vec<Option<i128>>, precision: u8, scale: i8) -> Stepped
 
 /// Decimals; a sum that does not fit is null.
 pub(super) struct SumDecimal {
-    pub(super) keyed: bool,
+    pub(super) bounded: bool,
     pub(super) precision: u8,
     pub(super) scale: i8,
 }
@@ -171,7 +170,7 @@ impl Fold for SumDecimal {
 
     fn add(&self, state: &mut Decimal, input: &Decimal128Array, row: usize) {
         if input.is_valid(row) {
-            state.add(input.value(row), self.keyed);
+            state.add(input.value(row), self.bounded);
         }
     }
 
@@ -212,7 +211,7 @@ impl Fold for AverageDouble {
 
 /// The mean of decimals, with four digits more after the point, half away from zero.
 pub(super) struct AverageDecimal {
-    pub(super) keyed: bool,
+    pub(super) bounded: bool,
     pub(super) from: i8,
     pub(super) precision: u8,
     pub(super) scale: i8,
@@ -247,7 +246,7 @@ impl Fold for AverageDecimal {
 
     fn add(&self, state: &mut Decimal, input: &Decimal128Array, row: usize) {
         if input.is_valid(row) {
-            state.add(input.value(row), self.keyed);
+            state.add(input.value(row), self.bounded);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
+use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, ListArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_cast::cast;
@@ -12,6 +12,7 @@ use unskewed_planner::schema::DataType;
 
 use super::Fold;
 use super::number::doubles;
+use crate::error::EngineError;
 use crate::sql::step::Stepped;
 
 /// One value for each state, or a list of them; none where there were no rows.
@@ -52,18 +53,49 @@ pub(super) struct Percentile {
     pub(super) descending: bool,
 }
 
+/// Numbers in order, each so many times.
+struct Sorted {
+    numbers: Vec<f64>,
+    /// The rows up to each number, itself included.
+    ends: Vec<i64>,
+}
+
+impl Sorted {
+    fn new(mut counted: Vec<(f64, i64)>, descending: bool) -> Self {
+        counted.sort_by(|a, b| order(a.0, b.0));
+        if descending {
+            counted.reverse();
+        }
+        let mut rows = 0_i64;
+        let ends = counted.iter().map(|(_, count)| {
+            rows = rows.saturating_add(*count);
+            rows
+        });
+        Self {
+            ends: ends.collect(),
+            numbers: counted.into_iter().map(|(number, _)| number).collect(),
+        }
+    }
+
+    fn rows(&self) -> i64 {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// The number of the row at this place.
+    fn at(&self, place: i64) -> f64 {
+        self.numbers[self.ends.partition_point(|end| *end <= place)]
+    }
+}
+
 impl Percentile {
-    fn values(&self, mut numbers: Vec<f64>) -> Option<Vec<f64>> {
-        if numbers.is_empty() {
+    fn values(&self, counted: Vec<(f64, i64)>) -> Option<Vec<f64>> {
+        if counted.is_empty() {
             return None;
         }
-        numbers.sort_by(|a, b| order(*a, *b));
-        if self.descending {
-            numbers.reverse();
-        }
+        let sorted = Sorted::new(counted, self.descending);
         let at = |fraction: f64| match self.discrete {
-            true => discrete(&numbers, fraction),
-            false => interpolated(&numbers, fraction),
+            true => discrete(&sorted, fraction),
+            false => interpolated(&sorted, fraction),
         };
         Some(self.fractions.iter().map(|f| at(*f)).collect())
     }
@@ -80,13 +112,12 @@ fn order(a: f64, b: f64) -> std::cmp::Ordering {
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     reason = "positions of rows"
 )]
-fn interpolated(sorted: &[f64], fraction: f64) -> f64 {
-    let position = (sorted.len() - 1) as f64 * fraction;
+fn interpolated(sorted: &Sorted, fraction: f64) -> f64 {
+    let position = (sorted.rows() - 1) as f64 * fraction;
     let (lower, higher) = (position.floor(), position.ceil());
-    let (low, high) = (sorted[lower as usize], sorted[higher as usize]);
+    let (low, high) = (sorted.at(lower as i64), sorted.at(higher as i64));
     if lower == higher || low == high {
         return low;
     }
@@ -97,35 +128,60 @@ fn interpolated(sorted: &[f64], fraction: f64) -> f64 {
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     reason = "positions of rows"
 )]
-fn discrete(sorted: &[f64], fraction: f64) -> f64 {
-    let place = (fraction * sorted.len() as f64).ceil() as usize;
-    sorted[place.clamp(1, sorted.len()) - 1]
+fn discrete(sorted: &Sorted, fraction: f64) -> f64 {
+    let rows = sorted.rows();
+    let place = (fraction * rows as f64).ceil() as i64;
+    sorted.at(place.clamp(1, rows) - 1)
+}
+
+/// Numbers, and how many times each counts if that is told.
+pub(super) struct Counted {
+    numbers: Float64Array,
+    counts: Option<Int64Array>,
 }
 
 impl Fold for Percentile {
-    type State = Vec<f64>;
-    type Input = Float64Array;
+    type State = Vec<(f64, i64)>;
+    type Input = Counted;
 
-    fn read(&mut self, columns: &[ArrayRef]) -> Stepped<Float64Array> {
-        doubles(&columns[0])
-    }
-
-    fn add(&self, state: &mut Vec<f64>, input: &Float64Array, row: usize) {
-        if input.is_valid(row) {
-            state.push(input.value(row));
+    fn read(&mut self, columns: &[ArrayRef]) -> Stepped<Counted> {
+        let counts = columns
+            .get(1)
+            .map(|c| c.as_primitive::<Int64Type>().clone());
+        let negative = counts.iter().flatten().flatten().find(|count| *count < 0);
+        match negative {
+            Some(count) => Err(EngineError::Query {
+                message: format!(
+                    "percentile counts a value {count} times: it must not be negative"
+                ),
+            }),
+            None => Ok(Counted {
+                numbers: doubles(&columns[0])?,
+                counts,
+            }),
         }
     }
 
-    fn finish(&self, states: Vec<Vec<f64>>) -> Stepped<ArrayRef> {
+    fn add(&self, state: &mut Self::State, input: &Counted, row: usize) {
+        let count = match &input.counts {
+            Some(counts) if counts.is_null(row) => 0,
+            Some(counts) => counts.value(row),
+            None => 1,
+        };
+        if input.numbers.is_valid(row) && count > 0 {
+            state.push((input.numbers.value(row), count));
+        }
+    }
+
+    fn finish(&self, states: Vec<Self::State>) -> Stepped<ArrayRef> {
         let values = states.into_iter().map(|state| self.values(state));
         results(values.collect(), self.array, |a| Ok(Arc::new(a)))
     }
 
-    fn held(&self, state: &Vec<f64>) -> usize {
-        state.capacity() * size_of::<f64>()
+    fn held(&self, state: &Self::State) -> usize {
+        state.capacity() * size_of::<(f64, i64)>()
     }
 }
 

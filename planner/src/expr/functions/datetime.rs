@@ -50,7 +50,7 @@ fn fields() -> Vec<Function> {
         Function::custom(&["interval field"], 2..=2, |call| {
             call.fail("made by EXTRACT")
         }),
-        Function::rewrite(&["date_part", "datepart"], 2..=2, date_part),
+        Function::rewrite(&["date_part", "datepart", "extract"], 2..=2, date_part),
     ]
 }
 

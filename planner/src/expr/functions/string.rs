@@ -47,7 +47,7 @@ fn shapes() -> Vec<Function> {
 fn pieces() -> Vec<Function> {
     let found = |names| Function::custom(names, 2..=2, two_alike);
     vec![
-        Function::custom(&["concat"], 0..=ANY, concat),
+        Function::custom(&["concat", "||"], 0..=ANY, concat),
         Function::custom(&["concat_ws"], 1..=ANY, concat_ws),
         Function::custom(&["substring", "substr"], 2..=3, substring),
         Function::rewrite(&["left"], 2..=2, left),

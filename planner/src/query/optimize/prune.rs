@@ -17,7 +17,6 @@ pub(super) type Places = BTreeMap<usize, usize>;
 type Needed = BTreeSet<usize>;
 
 /// The relation with the needed columns, and perhaps some more.
-#[expect(clippy::too_many_lines, reason = "one arm for each operator")]
 pub(super) fn prune(relation: Relation, needed: &Needed) -> (Relation, Places) {
     let needed = &at_least_one(needed, &relation);
     let Relation { schema, operator } = relation;
@@ -43,21 +42,11 @@ pub(super) fn prune(relation: Relation, needed: &Needed) -> (Relation, Places) {
         }
         leaf @ Operator::Range { .. } => (Relation::new(schema, leaf), identity(1)),
         Operator::Project { input, expressions } => {
-            let expressions: Vec<Expr> = needed.iter().map(|i| expressions[*i].clone()).collect();
-            let (input, places) = prune(*input, &with(&Needed::new(), &expressions));
-            let expressions = all_at(&expressions, &places);
-            let input = Box::new(input);
+            let (input, rows) = prune_lists(*input, &[expressions], needed);
+            let expressions = rows.into_iter().flatten().collect();
             let operator = Operator::Project { input, expressions };
             let relation = Relation::new(kept(&schema, needed), operator);
             (relation, numbered(needed))
-        }
-        Operator::Filter { input, conditions } => {
-            let (input, places) = prune(*input, &with(needed, &conditions));
-            let conditions = all_at(&conditions, &places);
-            let schema = input.schema.clone();
-            let input = Box::new(input);
-            let operator = Operator::Filter { input, conditions };
-            (Relation::new(schema, operator), places)
         }
         Operator::Join(join) => prune_join(*join, needed),
         Operator::Aggregate {
@@ -66,12 +55,7 @@ pub(super) fn prune(relation: Relation, needed: &Needed) -> (Relation, Places) {
             aggregates,
         } => prune_aggregate(*input, (keys, aggregates), &schema, needed),
         Operator::Expand { input, projections } => {
-            let pick = |row: &Vec<Expr>| needed.iter().map(|i| row[*i].clone()).collect();
-            let projections: Vec<Vec<Expr>> = projections.iter().map(pick).collect();
-            let all: Vec<Expr> = projections.iter().flatten().cloned().collect();
-            let (input, places) = prune(*input, &with(&Needed::new(), &all));
-            let projections = projections.iter().map(|r| all_at(r, &places)).collect();
-            let input = Box::new(input);
+            let (input, projections) = prune_lists(*input, &projections, needed);
             let operator = Operator::Expand { input, projections };
             let relation = Relation::new(kept(&schema, needed), operator);
             (relation, numbered(needed))
@@ -83,40 +67,6 @@ pub(super) fn prune(relation: Relation, needed: &Needed) -> (Relation, Places) {
             functions,
         } => prune_window(*input, (partition, order, functions), &schema, needed),
         Operator::Generate { input, generator } => prune_generate(*input, generator, needed),
-        Operator::Sort { input, keys } => {
-            let exprs: Vec<Expr> = keys.iter().map(|k| k.expr.clone()).collect();
-            let (input, places) = prune(*input, &with(needed, &exprs));
-            let keys = keys.iter().map(|key| sort_at(key, &places)).collect();
-            let schema = input.schema.clone();
-            let input = Box::new(input);
-            (
-                Relation::new(schema, Operator::Sort { input, keys }),
-                places,
-            )
-        }
-        Operator::Limit {
-            input,
-            offset,
-            limit,
-        } => {
-            let (input, places) = prune(*input, needed);
-            let schema = input.schema.clone();
-            let input = Box::new(input);
-            let operator = Operator::Limit {
-                input,
-                offset,
-                limit,
-            };
-            (Relation::new(schema, operator), places)
-        }
-        Operator::Single(input) => {
-            let (input, places) = prune(*input, needed);
-            let schema = input.schema.clone();
-            (
-                Relation::new(schema, Operator::Single(Box::new(input))),
-                places,
-            )
-        }
         Operator::Union(inputs) => {
             let schema = kept(&schema, needed);
             let inputs = inputs.into_iter().map(|input| {
@@ -128,7 +78,48 @@ pub(super) fn prune(relation: Relation, needed: &Needed) -> (Relation, Places) {
             let operator = Operator::Union(inputs.collect());
             (Relation::new(schema.clone(), operator), numbered(needed))
         }
+        operator @ (Operator::Filter { .. }
+        | Operator::Sort { .. }
+        | Operator::Limit { .. }
+        | Operator::Single(_)) => prune_same(operator, needed),
     }
+}
+
+/// An operator whose columns are its input's.
+fn prune_same(operator: Operator, needed: &Needed) -> (Relation, Places) {
+    let reads: Vec<Expr> = match &operator {
+        Operator::Filter { conditions, .. } => conditions.clone(),
+        Operator::Sort { keys, .. } => keys.iter().map(|key| key.expr.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let (mut schema, mut places) = (Schema::default(), Places::new());
+    let mut operator = operator.over(&mut |input| {
+        let (input, found) = prune(input, &with(needed, &reads));
+        (schema, places) = (input.schema.clone(), found);
+        input
+    });
+    match &mut operator {
+        Operator::Filter { conditions, .. } => *conditions = all_at(conditions, &places),
+        Operator::Sort { keys, .. } => {
+            *keys = keys.iter().map(|key| sort_at(key, &places)).collect();
+        }
+        _ => {}
+    }
+    (Relation::new(schema, operator), places)
+}
+
+/// The needed expressions of each list, over the columns that they read.
+fn prune_lists(
+    input: Relation,
+    lists: &[Vec<Expr>],
+    needed: &Needed,
+) -> (Box<Relation>, Vec<Vec<Expr>>) {
+    let pick = |list: &Vec<Expr>| needed.iter().map(|i| list[*i].clone()).collect();
+    let lists: Vec<Vec<Expr>> = lists.iter().map(pick).collect();
+    let all: Vec<Expr> = lists.iter().flatten().cloned().collect();
+    let (input, places) = prune(input, &with(&Needed::new(), &all));
+    let lists = lists.iter().map(|list| all_at(list, &places)).collect();
+    (Box::new(input), lists)
 }
 
 /// Rows without any column are trouble for who counts them; the last column of a table is the cheapest.

@@ -6,19 +6,18 @@
 
 use crate::expr::rewrite::{moved, rewrite};
 use crate::expr::{Expr, ExprKind};
-use crate::query::from::{conjuncts, key};
+use crate::query::from::conjuncts;
+use crate::query::join::key;
 use crate::query::select::filter;
 use crate::query::tree::{Join, JoinKind, Operator, Relation};
 
 /// The rows of a relation that meet conditions over its columns.
-#[expect(clippy::too_many_lines, reason = "one arm for each operator")]
 pub(super) fn push(relation: Relation, conditions: Vec<Expr>) -> Relation {
     let Relation { schema, operator } = relation;
-    let whole = |operator| Relation::new(schema.clone(), operator);
     match operator {
         Operator::Scan { table, mut filters } => {
             filters.extend(conditions);
-            whole(Operator::Scan { table, filters })
+            Relation::new(schema, Operator::Scan { table, filters })
         }
         Operator::Filter {
             input,
@@ -28,99 +27,47 @@ pub(super) fn push(relation: Relation, conditions: Vec<Expr>) -> Relation {
             all.extend(conditions);
             push(*input, all)
         }
-        Operator::Project { input, expressions } => {
-            let cheap = |c: usize| is_cheap(&expressions[c]);
-            let (below, above) = split(conditions, |e| e.columns().into_iter().all(cheap));
-            let below = below.iter().map(|e| substituted(e, &expressions)).collect();
-            let input = Box::new(push(*input, below));
-            filter(whole(Operator::Project { input, expressions }), above)
-        }
         Operator::Join(join) => {
             let (join, above) = push_join(*join, conditions);
-            filter(whole(Operator::Join(Box::new(join))), above)
+            filter(Relation::new(schema, Operator::Join(Box::new(join))), above)
         }
-        Operator::Aggregate {
-            input,
-            keys,
-            aggregates,
-        } => {
-            let by_keys = |e: &Expr| {
-                let columns = e.columns();
-                !columns.is_empty()
-                    && columns
-                        .into_iter()
-                        .all(|c| c < keys.len() && is_cheap(&keys[c]))
-            };
-            let (below, above) = split(conditions, by_keys);
-            let below = below.iter().map(|e| substituted(e, &keys)).collect();
-            let input = Box::new(push(*input, below));
-            let operator = Operator::Aggregate {
-                input,
-                keys,
-                aggregates,
-            };
-            filter(whole(operator), above)
+        operator => {
+            let (mut below, mut above) = (Vec::new(), Vec::new());
+            for condition in conditions {
+                match passed(&operator, &condition) {
+                    Some(condition) => below.push(condition),
+                    None => above.push(condition),
+                }
+            }
+            let operator = operator.over(&mut |input| push(input, below.clone()));
+            filter(Relation::new(schema, operator), above)
+        }
+    }
+}
+
+/// The condition over the operator's inputs, if those may be asked instead.
+fn passed(operator: &Operator, condition: &Expr) -> Option<Expr> {
+    let columns = condition.columns();
+    let all = |goes: &dyn Fn(usize) -> bool| columns.iter().all(|column| goes(*column));
+    match operator {
+        Operator::Project { expressions, .. } => {
+            all(&|c| is_cheap(&expressions[c])).then(|| substituted(condition, expressions))
+        }
+        Operator::Aggregate { keys, .. } => {
+            let by_keys = !columns.is_empty() && all(&|c| c < keys.len() && is_cheap(&keys[c]));
+            by_keys.then(|| substituted(condition, keys))
         }
         Operator::Window {
-            input,
-            partition,
-            order,
-            functions,
+            input, partition, ..
         } => {
-            let width = input.width();
-            let is_key =
-                |c: usize| c < width && partition.iter().any(|p| p.kind == ExprKind::Column(c));
-            let by_keys = |e: &Expr| {
-                let columns = e.columns();
-                !columns.is_empty() && columns.into_iter().all(is_key)
+            let is_key = |c: usize| {
+                c < input.width() && partition.iter().any(|p| p.kind == ExprKind::Column(c))
             };
-            let (below, above) = split(conditions, by_keys);
-            let input = Box::new(push(*input, below));
-            let operator = Operator::Window {
-                input,
-                partition,
-                order,
-                functions,
-            };
-            filter(whole(operator), above)
+            (!columns.is_empty() && all(&is_key)).then(|| condition.clone())
         }
-        Operator::Generate { input, generator } => {
-            let width = input.width();
-            let own = |e: &Expr| e.columns().into_iter().all(|c| c < width);
-            let (below, above) = split(conditions, own);
-            let input = Box::new(push(*input, below));
-            filter(whole(Operator::Generate { input, generator }), above)
-        }
-        Operator::Sort { input, keys } => {
-            let input = Box::new(push(*input, conditions));
-            whole(Operator::Sort { input, keys })
-        }
-        Operator::Union(inputs) => {
-            let inputs = inputs.into_iter().map(|i| push(i, conditions.clone()));
-            whole(Operator::Union(inputs.collect()))
-        }
-        Operator::Expand { input, projections } => {
-            let input = Box::new(push(*input, Vec::new()));
-            filter(whole(Operator::Expand { input, projections }), conditions)
-        }
-        Operator::Limit {
-            input,
-            offset,
-            limit,
-        } => {
-            let input = Box::new(push(*input, Vec::new()));
-            let operator = Operator::Limit {
-                input,
-                offset,
-                limit,
-            };
-            filter(whole(operator), conditions)
-        }
-        Operator::Single(input) => {
-            let input = Box::new(push(*input, Vec::new()));
-            filter(whole(Operator::Single(input)), conditions)
-        }
-        leaf @ (Operator::Values(_) | Operator::Range { .. }) => filter(whole(leaf), conditions),
+        Operator::Generate { input, .. } => all(&|c| c < input.width()).then(|| condition.clone()),
+        Operator::Sort { .. } | Operator::Union(_) => Some(condition.clone()),
+        _ => None,
     }
 }
 
@@ -138,10 +85,6 @@ fn substituted(expr: &Expr, with: &[Expr]) -> Expr {
         ExprKind::Column(index) => Some(with[index].clone()),
         _ => None,
     })
-}
-
-fn split(conditions: Vec<Expr>, goes: impl Fn(&Expr) -> bool) -> (Vec<Expr>, Vec<Expr>) {
-    conditions.into_iter().partition(|e| goes(e))
 }
 
 /// The join with conditions on its output, and those that stay above it.
