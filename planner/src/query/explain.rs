@@ -38,14 +38,7 @@ fn line(relation: &Relation) -> String {
     let show = |e: &Expr| expression_text(e, &names);
     let list = |exprs: &[Expr]| exprs.iter().map(show).collect::<Vec<_>>().join(", ");
     match &relation.operator {
-        Operator::Scan { table, filters } => {
-            let filters: Vec<String> = filters.iter().map(|e| expression_text(e, &own)).collect();
-            let filters = match filters.is_empty() {
-                true => String::new(),
-                false => format!(" where {}", filters.join(" and ")),
-            };
-            format!("scan {table} ({}){filters}", own.join(", "))
-        }
+        Operator::Scan { table, filters } => scan(table, filters, &own),
         Operator::Values(rows) => format!("values: {} rows", rows.len()),
         Operator::Range { start, end, step } => format!("range {start} to {end} by {step}"),
         Operator::Project { expressions, .. } => {
@@ -98,6 +91,18 @@ fn line(relation: &Relation) -> String {
         Operator::Union(inputs) => format!("union of {}", inputs.len()),
         Operator::Single(_) => "the only row".into(),
     }
+}
+
+fn scan(table: &str, filters: &[Expr], columns: &[String]) -> String {
+    let filters: Vec<String> = filters
+        .iter()
+        .map(|e| expression_text(e, columns))
+        .collect();
+    let filters = match filters.is_empty() {
+        true => String::new(),
+        false => format!(" where {}", filters.join(" and ")),
+    };
+    format!("scan {table} ({}){filters}", columns.join(", "))
 }
 
 fn join(join: &Join, names: &[String]) -> String {

@@ -34,7 +34,7 @@ const SHAPES: [&str; 8] = [
     "SELECT a, b FROM (SELECT e.event_id AS a, e.qty AS b FROM $from UNION ALL SELECT $id, -1) x",
 ];
 
-fn sorted(answer: Answer) -> Vec<String> {
+fn sorted(answer: &Answer) -> Vec<String> {
     let mut rows: Vec<String> = answer.rows.iter().map(|row| format!("{row:?}")).collect();
     rows.sort();
     rows
@@ -68,10 +68,10 @@ fn lateral_relations_equal_those_of_each_row() {
             let inner = inner.replace("$id", id);
             let text = format!("SELECT {id}, x.* FROM ({inner}) x");
             let rows = answer(&tables, &text, None).map_err(TestCaseError::fail)?;
-            wanted.extend(sorted(rows));
+            wanted.extend(sorted(&rows));
         }
         wanted.sort();
-        prop_assert_eq!(sorted(found), wanted, "{}", text);
+        prop_assert_eq!(sorted(&found), wanted, "{}", text);
         Ok(())
     });
     run.unwrap_or_else(|error| panic!("{error}"));
