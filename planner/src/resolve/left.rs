@@ -198,8 +198,11 @@ pub(super) fn bootstrap(
             continue;
         };
         if is_contextual(part) {
-            keys.into_iter()
-                .for_each(|key| pad_contextual(&mut columns, &key));
+            for key in keys {
+                if has_type_of(&columns, &key, &path, problems) {
+                    pad_contextual(&mut columns, &key);
+                }
+            }
         } else {
             keys.into_iter()
                 .chain(values)
@@ -309,6 +312,28 @@ fn pad(columns: &mut Vec<(Field, Expr)>, field: Field) {
         let null = Expr::null(field.data_type.clone());
         columns.push((field, null));
     }
+}
+
+/// Whether a contextual key is declared as the column of its name, or its twin's, is where there is one.
+fn has_type_of(
+    columns: &[(Field, Expr)],
+    key: &Field,
+    path: &str,
+    problems: &mut Problems,
+) -> bool {
+    let twin = format!("ext_contextual_{}", key.name);
+    let named = |field: &&Field| field.name == key.name || field.name == twin;
+    let fields = columns.iter().map(|(field, _)| field).filter(named);
+    let mut same = true;
+    for field in fields.filter(|field| field.data_type != key.data_type) {
+        let (name, declared, found) = (&key.name, &key.data_type, &field.data_type);
+        let column = &field.name;
+        let message =
+            format!("key {name:?} is declared {declared}, but column {column:?} is {found}");
+        problems.error(format!("{path}.keySchema"), message);
+        same = false;
+    }
+    same
 }
 
 /// The key and its `ext_contextual_` twin each take the other's value where they have none.

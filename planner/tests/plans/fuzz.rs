@@ -131,3 +131,32 @@ fn mutated_definitions_are_planned_or_refused() {
     });
     outcome.unwrap();
 }
+
+/// A contextual key of another type than the left's column is refused, and not read as something else.
+#[test]
+fn contextual_keys_have_the_types_of_the_left() {
+    let all = cases(&["join_external_contextual"]);
+    let trees = all[0]
+        .definitions
+        .iter()
+        .map(|(_, definition)| definition.to_json());
+    let with_externals = |tree: &Value| tree["onlineExternalParts"].is_array();
+    let mut tree = trees.into_iter().find(with_externals).unwrap();
+    let parts = tree["onlineExternalParts"].as_array_mut().unwrap();
+    let contextual = parts
+        .iter_mut()
+        .find(|part| part["source"]["metadata"]["name"] == "contextual");
+    let source = &mut contextual.unwrap()["source"];
+    for schema in ["keySchema", "valueSchema"] {
+        for key in source[schema]["params"].as_array_mut().unwrap() {
+            // BOOLEAN: no left column of the case is one.
+            key["dataType"] = json!({"kind": 0});
+        }
+    }
+    let definition = Definition::from_json(&tree, Dialect::Airbnb).unwrap();
+    let problems = plan_of(&all[0], &definition).unwrap_err();
+    let told = problems
+        .iter()
+        .any(|problem| problem.to_string().contains("is declared"));
+    assert!(told, "{problems:?}");
+}
