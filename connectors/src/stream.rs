@@ -90,7 +90,10 @@ pub trait Source: Send {
     /// Messages, as soon as there are any: at most about this many, after at most about this long.
     fn poll(&mut self, messages_max: usize, wait: Duration) -> Result<Polled>;
 
-    /// How far every partition reaches now: the offset after its last message. `None` where it has no end to wait for.
+    /// Where it reads on: everything before has been handed on, or will never be (a transaction's marks, say).
+    fn positions(&mut self) -> Result<Positions>;
+
+    /// How far every partition reaches now: the offset after its last message.
     fn ends(&mut self) -> Result<Positions>;
 
     /// Everything before these positions is durable here.

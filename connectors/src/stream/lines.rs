@@ -91,6 +91,10 @@ impl Source for Lines {
         Ok(Polled::Messages(vec![Messages { of, messages }]))
     }
 
+    fn positions(&mut self) -> Result<Positions> {
+        Ok(Positions::from([(self.of.clone(), self.offset)]))
+    }
+
     fn ends(&mut self) -> Result<Positions> {
         let metadata = self.file.get_ref().metadata();
         let length = metadata.map_err(failed(&self.path, "look at"))?.len();
