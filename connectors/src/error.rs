@@ -151,6 +151,10 @@ pub enum Error {
     ModelUnreachable { model: String, problem: String },
     #[error("model {model} was asked in vain: {problem}")]
     ModelAnswer { model: String, problem: String },
+    #[error("topic {topic:?} cannot be read: {problem}")]
+    InvalidTopic { topic: String, problem: String },
+    #[error("checkpoint {path}: {problem}")]
+    Checkpoint { path: String, problem: String },
     #[error("thread {name} panicked")]
     Panicked { name: String },
     #[error("an injected fault at {operation} {path}")]
@@ -180,6 +184,8 @@ impl Error {
             | Self::InvalidStore { .. }
             | Self::ModelParameter { .. }
             | Self::StoreDamaged { .. }
+            | Self::InvalidTopic { .. }
+            | Self::Checkpoint { .. }
             | Self::InvalidTableName { .. }
             | Self::NoSuchTable { .. }
             | Self::TableExists { .. }

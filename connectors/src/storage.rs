@@ -104,6 +104,32 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
+    /// The files of a folder, or of the same in an object store.
+    pub(crate) fn open(url: &str, sync: bool, hook: Option<Arc<dyn Hook>>) -> Result<Self> {
+        Ok(match url.split_once("://") {
+            None if url.is_empty() => {
+                return Err(Error::InvalidWarehouse {
+                    url: url.into(),
+                    problem: "it is empty",
+                });
+            }
+            None => Self::local(PathBuf::from(url), sync, hook),
+            Some(("file", path)) => Self::local(PathBuf::from(path), sync, hook),
+            Some(("memory", _)) => {
+                let store = Arc::new(object_store::memory::InMemory::new());
+                let files = ObjectFiles::new(store, object_store::path::Path::default())?;
+                Self::object(files, url.into(), hook)
+            }
+            Some(("s3" | "s3a", rest)) => open_s3(url, rest, hook)?,
+            Some(_) => {
+                return Err(Error::InvalidWarehouse {
+                    url: url.into(),
+                    problem: "known are a folder, file://, s3:// and memory://",
+                });
+            }
+        })
+    }
+
     pub(crate) fn local(root: PathBuf, sync: bool, hook: Option<Arc<dyn Hook>>) -> Self {
         Self {
             url: root.display().to_string(),
@@ -254,6 +280,37 @@ impl Storage {
             Backend::Object(files) => files.rename_tree(self, from, to),
         }
     }
+}
+
+#[cfg(feature = "s3")]
+fn open_s3(url: &str, rest: &str, hook: Option<Arc<dyn Hook>>) -> Result<Storage> {
+    use object_store::aws::AmazonS3Builder;
+    use object_store::path::Path;
+    let wrong = |problem| Error::InvalidWarehouse {
+        url: url.into(),
+        problem,
+    };
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(wrong("it names no bucket"));
+    }
+    let prefix = Path::parse(prefix).map_err(|_| wrong("its path is malformed"))?;
+    let built = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
+    let store = built.map_err(|source| Error::ObjectStore {
+        action: "open",
+        path: url.into(),
+        source: Box::new(source),
+    })?;
+    let files = ObjectFiles::new(Arc::new(store), prefix)?;
+    Ok(Storage::object(files, url.into(), hook))
+}
+
+#[cfg(not(feature = "s3"))]
+fn open_s3(url: &str, _rest: &str, _hook: Option<Arc<dyn Hook>>) -> Result<Storage> {
+    Err(Error::InvalidWarehouse {
+        url: url.into(),
+        problem: "this program was built without the feature s3",
+    })
 }
 
 /// Whether a file or folder name is not data.

@@ -10,11 +10,13 @@
 //!
 //! # Contract
 //! * Messages of a partition come in the order of their offsets, each at least once. After [`Source::seek`] the next
-//!   message of a partition is the first one at or after the position.
+//!   message of a partition is the first one at or after the position. Positions are [`Messages::next`]; nobody
+//!   calculates with offsets.
 //! * A message that cannot be decoded is handed on as rejected, with why; it never stops the others, and is never
 //!   decoded differently the next time.
 //! * [`Source::commit`] tells others how far we are. It is never what a restart relies on.
 
+pub mod checkpoint;
 mod lines;
 
 use std::collections::BTreeMap;
@@ -45,8 +47,11 @@ pub type Positions = BTreeMap<TopicPartition, i64>;
 pub struct Messages {
     /// The partition.
     pub of: TopicPartition,
-    /// The messages.
+    /// The messages; none where the source only knows that there is nothing more before `next`.
     pub messages: Vec<Message>,
+    /// The position after these messages: where to read on. It can lie beyond the last offset and one, as offsets have
+    /// gaps (places in a file, transactions' marks, compaction).
+    pub next: i64,
 }
 
 /// A message.
@@ -90,10 +95,8 @@ pub trait Source: Send {
     /// Messages, as soon as there are any: at most about this many, after at most about this long.
     fn poll(&mut self, messages_max: usize, wait: Duration) -> Result<Polled>;
 
-    /// Where it reads on: everything before has been handed on, or will never be (a transaction's marks, say).
-    fn positions(&mut self) -> Result<Positions>;
-
-    /// How far every partition reaches now: the offset after its last message.
+    /// How far every partition reaches now. Who reads on comes to a [`Messages::next`] at or after each of them, even if
+    /// no message is left before it.
     fn ends(&mut self) -> Result<Positions>;
 
     /// Everything before these positions is durable here.

@@ -10,7 +10,6 @@
 //! are strings and come last. Synchronous to its callers. Takes no lock by itself: whoever writes
 //! holds [`Table::lock`].
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -19,7 +18,6 @@ use unskewed_planner::schema::{DataType, Field, Schema};
 use crate::clock::{Clock, SystemClock, compact_utc};
 use crate::error::{Error, Result};
 use crate::lock::{self, TableLock};
-use crate::storage::object::ObjectFiles;
 use crate::storage::{Backend, Hook, Storage, is_hidden};
 
 mod commit;
@@ -90,28 +88,7 @@ impl Warehouse {
     pub fn open_with(url_or_path: &str, options: WarehouseOptions) -> Result<Self> {
         let hook = options.hook;
         let sync = !options.without_sync;
-        let storage = match url_or_path.split_once("://") {
-            None if url_or_path.is_empty() => {
-                return Err(Error::InvalidWarehouse {
-                    url: url_or_path.into(),
-                    problem: "it is empty",
-                });
-            }
-            None => Storage::local(PathBuf::from(url_or_path), sync, hook),
-            Some(("file", path)) => Storage::local(PathBuf::from(path), sync, hook),
-            Some(("memory", _)) => {
-                let store = Arc::new(object_store::memory::InMemory::new());
-                let files = ObjectFiles::new(store, object_store::path::Path::default())?;
-                Storage::object(files, url_or_path.into(), hook)
-            }
-            Some(("s3" | "s3a", rest)) => open_s3(url_or_path, rest, hook)?,
-            Some(_) => {
-                return Err(Error::InvalidWarehouse {
-                    url: url_or_path.into(),
-                    problem: "known are a folder, file://, s3:// and memory://",
-                });
-            }
-        };
+        let storage = Storage::open(url_or_path, sync, hook)?;
         let system = || Arc::new(SystemClock::new()) as Arc<dyn Clock>;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -181,37 +158,6 @@ impl Warehouse {
         tables.sort();
         Ok(tables)
     }
-}
-
-#[cfg(feature = "s3")]
-fn open_s3(url: &str, rest: &str, hook: Option<Arc<dyn Hook>>) -> Result<Storage> {
-    use object_store::aws::AmazonS3Builder;
-    use object_store::path::Path;
-    let wrong = |problem| Error::InvalidWarehouse {
-        url: url.into(),
-        problem,
-    };
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    if bucket.is_empty() {
-        return Err(wrong("it names no bucket"));
-    }
-    let prefix = Path::parse(prefix).map_err(|_| wrong("its path is malformed"))?;
-    let built = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
-    let store = built.map_err(|source| Error::ObjectStore {
-        action: "open",
-        path: url.into(),
-        source: Box::new(source),
-    })?;
-    let files = ObjectFiles::new(Arc::new(store), prefix)?;
-    Ok(Storage::object(files, url.into(), hook))
-}
-
-#[cfg(not(feature = "s3"))]
-fn open_s3(url: &str, _rest: &str, _hook: Option<Arc<dyn Hook>>) -> Result<Storage> {
-    Err(Error::InvalidWarehouse {
-        url: url.into(),
-        problem: "this program was built without the feature s3",
-    })
 }
 
 /// One table of a warehouse, existing or not.

@@ -1,6 +1,7 @@
 //! A file whose every line is a message: a topic of one partition that ends.
 //!
-//! Offsets are places in the file, in bytes, so reading on is a seek. Empty lines are no messages.
+//! Offsets are places in the file, in bytes, so reading on is a seek. Empty lines are no messages; those that end a file
+//! are handed on as none, so that its end is come to.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
@@ -77,22 +78,21 @@ impl Source for Lines {
     }
 
     fn poll(&mut self, messages_max: usize, _: Duration) -> Result<Polled> {
-        let mut messages = Vec::new();
+        let (mut messages, start) = (Vec::new(), self.offset);
         while messages.len() < messages_max {
             match self.line()? {
                 Some(message) => messages.push(message),
                 None => break,
             }
         }
-        if messages.is_empty() {
+        if self.offset == start {
             return Ok(Polled::End);
         }
-        let of = self.of.clone();
-        Ok(Polled::Messages(vec![Messages { of, messages }]))
-    }
-
-    fn positions(&mut self) -> Result<Positions> {
-        Ok(Positions::from([(self.of.clone(), self.offset)]))
+        Ok(Polled::Messages(vec![Messages {
+            of: self.of.clone(),
+            messages,
+            next: self.offset,
+        }]))
     }
 
     fn ends(&mut self) -> Result<Positions> {
@@ -128,15 +128,30 @@ mod tests {
         let mut lines = Lines::open(&path, "events").unwrap();
         let wait = Duration::ZERO;
         let all = [(0, "one"), (5, "two"), (10, "three")];
-        let all: Vec<(i64, String)> = all.map(|(o, t)| (o, t.to_string())).into();
+        let all: Vec<(i64, String)> = all.map(|(o, t)| (o, t.to_owned())).into();
         assert_eq!(payloads(lines.poll(2, wait).unwrap()), all[..2]);
         assert_eq!(payloads(lines.poll(2, wait).unwrap()), all[2..]);
         assert_eq!(lines.poll(2, wait).unwrap(), Polled::End);
         let of = lines.of.clone();
         assert_eq!(lines.ends().unwrap(), Positions::from([(of.clone(), 15)]));
-        lines.seek(&Positions::from([(of, 5)])).unwrap();
+        lines.seek(&Positions::from([(of.clone(), 5)])).unwrap();
         assert_eq!(payloads(lines.poll(9, wait).unwrap()), all[1..]);
         lines.seek(&Positions::new()).unwrap();
         assert_eq!(payloads(lines.poll(9, wait).unwrap()), all);
+    }
+
+    /// What is read on from is the place after what was handed on, and reaches the end of a file that ends in nothing.
+    #[test]
+    fn reading_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        std::fs::write(&path, "one\ntwo\n\n").unwrap();
+        let mut lines = Lines::open(&path, "events").unwrap();
+        let mut nexts = Vec::new();
+        while let Polled::Messages(of) = lines.poll(1, Duration::ZERO).unwrap() {
+            nexts.push((of[0].messages.len(), of[0].next));
+        }
+        assert_eq!(nexts, [(1, 4), (1, 8), (0, 9)]);
+        assert_eq!(lines.ends().unwrap()[&lines.of], 9);
     }
 }
