@@ -16,6 +16,7 @@ pub mod error;
 pub mod exchange;
 pub mod findings;
 pub mod job;
+pub mod live;
 pub mod meter;
 pub mod naive;
 pub mod operators;

@@ -94,14 +94,18 @@ impl Twin<'_> {
     fn node(&mut self, node: &Node) -> Result<Given, EngineError> {
         Ok(match &node.operator {
             Operator::Scan(scan) => Given::Rows(self.scan(scan, &node.schema)?),
+            Operator::Receive(_) | Operator::Publish { .. } => {
+                return Err(EngineError::Plan {
+                    node: node.id.0,
+                    wanted: "tables only",
+                });
+            }
             Operator::Project(project) => {
                 let facts = self.run.left_facts;
                 let mut projector = Projector::new(&node.label, project, &node.schema, facts)?;
                 let input = self.batch(project.input)?;
                 let rows = projector.apply(&input, self.rows(project.input).clone())?;
-                for (reason, bad) in projector.bad_rows() {
-                    self.output.bad_rows.insert(reason.clone(), bad.clone());
-                }
+                self.output.bad_rows.extend(projector.take_bad_rows());
                 Given::Rows(rows)
             }
             Operator::Union { inputs } => {
@@ -117,7 +121,7 @@ impl Twin<'_> {
             Operator::Encode(encode) => {
                 let mut encoder = Encoder::new(&node.label, encode);
                 let rows = encoder.apply(self.rows(encode.input).clone())?;
-                let bad_rows = encoder.bad_rows().clone();
+                let bad_rows = encoder.take_bad_rows();
                 self.output.bad_rows.extend(bad_rows);
                 Given::Rows(rows)
             }
@@ -432,8 +436,9 @@ fn evaluator(
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, right)?),
         EvaluatorPlan::StreamRows {
             datum,
+            schema,
             since_millis,
-        } => Box::new(StreamRows::new(*datum, *since_millis)),
+        } => Box::new(StreamRows::new(*datum, *schema, *since_millis)),
         EvaluatorPlan::BatchStates { parts, bases, time } => {
             Box::new(BatchStates::new(parts, bases, right, time.map(name))?)
         }

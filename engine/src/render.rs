@@ -12,8 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
+use timely::container::NoopBuilder;
 use timely::dataflow::operators::Concatenate;
-use timely::dataflow::{Scope, Stream};
+use timely::dataflow::operators::Input;
+use timely::dataflow::operators::probe::{Handle, Probe};
+use timely::dataflow::{InputHandle, Scope, Stream};
 use unskewed_connectors::table::{Split, StagedPartition, TableWrite, WriteOptions};
 use unskewed_planner::physical::{DataflowPlan, Node, NodeId, Operator};
 use unskewed_planner::schema::Schema;
@@ -22,6 +25,7 @@ use crate::arrange::{Arrangement, CHUNK_ROWS};
 use crate::error::{EngineError, Failure};
 use crate::exchange::{Batch, Epoch};
 use crate::meter::Meters;
+use crate::run::SAMPLES_MAX;
 use crate::stages::Changes;
 use crate::stages::facts::LeftFacts;
 use crate::stages::project::BadRows;
@@ -32,6 +36,7 @@ mod assemble;
 mod encode;
 mod evaluator;
 mod project;
+mod publish;
 mod scan;
 mod sink;
 
@@ -57,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) meters: Meters,
     /// What the workers leave behind.
     pub(crate) left_behind: Mutex<LeftBehind>,
+    /// Whether epochs go on, so that what was left out is told of each.
+    pub(crate) keeps_running: bool,
 }
 
 /// The splits of a scan.
@@ -73,6 +80,7 @@ pub(crate) struct LeftBehind {
     pub(crate) facts: BTreeMap<usize, LeftFacts>,
     pub(crate) bad_rows: BTreeMap<String, BadRows>,
     pub(crate) collected: BTreeMap<String, RecordBatch>,
+    pub(crate) published: BTreeMap<String, Vec<RecordBatch>>,
 }
 
 impl Shared {
@@ -95,6 +103,7 @@ impl Shared {
             all.count += bad.count;
             all.samples.extend(bad.samples.iter().cloned());
             all.samples.sort();
+            all.samples.truncate(SAMPLES_MAX);
         }
     }
 }
@@ -109,6 +118,9 @@ enum Rendered<'scope> {
     /// Nothing that another node reads.
     Nothing,
 }
+
+/// Where rows of topics go in, by receiver.
+pub(crate) type Doors = BTreeMap<NodeId, InputHandle<Epoch, NoopBuilder<Batch>>>;
 
 /// The outputs of the nodes so far.
 struct Outputs<'scope>(Vec<Rendered<'scope>>);
@@ -133,14 +145,31 @@ fn malformed(id: NodeId, wanted: &'static str) -> EngineError {
     EngineError::Plan { node: id.0, wanted }
 }
 
-/// Builds the dataflow of a plan on one worker.
-pub(crate) fn build(scope: Scope<'_, Epoch>, shared: &Arc<Shared>) -> Result<(), EngineError> {
+/// Builds the dataflow of a plan on one worker. The probe is behind all that is handed on.
+pub(crate) fn build(
+    scope: Scope<'_, Epoch>,
+    shared: &Arc<Shared>,
+    probe: &mut Handle<Epoch>,
+) -> Result<Doors, EngineError> {
     let mut outputs = Outputs(Vec::with_capacity(shared.plan.nodes.len()));
+    let mut doors = Doors::new();
     for node in &shared.plan.nodes {
-        let rendered = build_node(scope, shared, node, &outputs)?;
+        let rendered = match &node.operator {
+            Operator::Receive(_) => {
+                let mut door = InputHandle::new_with_builder();
+                let rows = scope.input_from(&mut door);
+                doors.insert(node.id, door);
+                Rendered::Rows(rows)
+            }
+            Operator::Publish { input } => {
+                publish::publish(outputs.rows(*input)?, shared, node).probe_with(probe);
+                Rendered::Nothing
+            }
+            _ => build_node(scope, shared, node, &outputs)?,
+        };
         outputs.0.push(rendered);
     }
-    Ok(())
+    Ok(doors)
 }
 
 fn build_node<'scope>(
@@ -212,6 +241,9 @@ fn build_node<'scope>(
         Operator::Collect(collect) => {
             sink::collect(outputs.rows(collect.input)?, shared, node, collect);
             Rendered::Nothing
+        }
+        Operator::Receive(_) | Operator::Publish { .. } => {
+            return Err(malformed(node.id, "rows that end"));
         }
     })
 }

@@ -25,8 +25,10 @@ use crate::stages::project::BadRows;
 
 mod worker;
 
+pub(crate) use worker::PanicWatch;
+
 /// Bad rows kept as samples of each reason.
-const SAMPLES_MAX: usize = 3;
+pub(crate) const SAMPLES_MAX: usize = 3;
 
 /// What is run.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +117,7 @@ pub fn run_watched(run: &Run<'_>, progress: &Progress) -> Result<RunOutput, Engi
         failure: Failure::default(),
         meters: Meters::new(clock, run.plan.nodes.len()),
         left_behind: Mutex::default(),
+        keeps_running: false,
     });
     // A second run with the same handle shows the first only; that is the caller's choice.
     progress.meters.set(shared.meters.clone()).ok();

@@ -11,6 +11,7 @@ use unskewed_kernel::error::KernelError;
 use unskewed_kernel::evaluate::after_batch::{AfterBatch, BatchState, Question};
 use unskewed_planner::definition::DataModel;
 use unskewed_planner::resolve::StoredStates;
+use unskewed_planner::serving::stream_row;
 
 use crate::columns::value_at;
 use crate::error::with_causes;
@@ -20,6 +21,8 @@ use crate::value::Value;
 pub(crate) struct States {
     after: AfterBatch,
     rows: RowCodec,
+    /// The fingerprint of the schema under which rows are read.
+    row_schema: u64,
 }
 
 /// What the store has of a key.
@@ -45,6 +48,7 @@ impl States {
         Ok(Self {
             after: AfterBatch::new(&stored.parts, &stored.bases, &stored.inputs)?,
             rows: RowCodec::new(&stored.inputs, mutations)?,
+            row_schema: stream_row(&stored.selected, stored.model).fingerprint(),
         })
     }
 
@@ -101,6 +105,13 @@ impl States {
         let stream = stream.transpose().map_err(|error| with_causes(&error))?;
         let mut rows = Vec::new();
         if let Some(stream) = stream {
+            if stream.schema != self.row_schema {
+                return Err(
+                    "its stream keeps rows of another schema than its batch says: one of the two \
+                     is of an older definition"
+                        .into(),
+                );
+            }
             if stream.since_millis > batch_end_millis {
                 return Err(format!(
                     "its stream is kept since {} ms since 1970, but its batch ends at {batch_end_millis}",

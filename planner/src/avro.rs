@@ -122,6 +122,14 @@ impl UnsupportedColumn {
     }
 }
 
+fn rabin(bytes: &[u8]) -> u64 {
+    const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
+    let shift = |print: u64| (print >> 1) ^ (EMPTY & (print & 1).wrapping_neg());
+    let entry = |byte: u64| (0..8).fold(byte, |print, _| shift(print));
+    let add = |print: u64, byte: &u8| (print >> 8) ^ entry((print ^ u64::from(*byte)) & 0xff);
+    bytes.iter().fold(EMPTY, add)
+}
+
 impl Record {
     /// The record that stores rows of this schema; every column that cannot be stored.
     pub fn of(name: &str, schema: &Schema) -> Result<Self, Vec<UnsupportedColumn>> {
@@ -147,6 +155,12 @@ impl Record {
     /// The schema's text with a field a line, byte for byte as Avro's Java library prints it.
     pub fn to_pretty_text(&self) -> String {
         text::pretty(&text::of(self))
+    }
+
+    /// Tells schemas apart: the Rabin fingerprint CRC-64-AVRO (Avro specification 1.11, "Schema Fingerprints") of the
+    /// schema's text.
+    pub fn fingerprint(&self) -> u64 {
+        rabin(self.to_text().as_bytes())
     }
 
     /// Our types of the fields, by the names in the schema.

@@ -83,6 +83,8 @@ pub struct RowSource {
     pub columns: Vec<(Field, Expr)>,
     /// Whether an expression names the day scanned, so that the day must be one and the query rendered again.
     pub names_run_day: bool,
+    /// The topic on which its rows come too, as written, if they do.
+    pub topic: Option<String>,
     /// Where the source stands in the user's file.
     pub path: String,
     /// What it was rendered from, to render it again for one day.

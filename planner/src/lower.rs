@@ -42,7 +42,7 @@ pub use logs::{LogRun, LogVersion, SCHEMA_HASH_COLUMN, check_log, flat_logs, log
 pub use part::holds_left_keys_only;
 pub use range::{part_query_days, scan_days};
 pub use statistics::{StatisticsRun, statistics};
-pub use stream::{STREAM_ROWS, stream_rows};
+pub use stream::{StreamOrigin, stream_rows, stream_rows_of};
 pub use table::table_rows;
 
 /// Up to this many left rows, part tables are computed for the left's key values only.

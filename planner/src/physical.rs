@@ -51,6 +51,8 @@ pub struct Node {
 pub enum Operator {
     /// Rows of a table. Each row's identity is its source position.
     Scan(Scan),
+    /// Rows of a topic as they come, each with its source position.
+    Receive(Receive),
     /// Drops rows and computes columns.
     Project(Project),
     /// All rows of the inputs, whose schemas are equal.
@@ -78,6 +80,11 @@ pub enum Operator {
     Sink(Sink),
     /// Rows to whoever runs the plan.
     Collect(Collect),
+    /// Rows to whoever keeps the plan running: after each epoch those that changed, as they are then.
+    Publish {
+        /// The rows.
+        input: NodeId,
+    },
 }
 
 /// Rows of a table.
@@ -89,6 +96,15 @@ pub struct Scan {
     pub days: Option<DayFilter>,
     /// Conditions that let whole row groups be skipped. They repeat part of a later filter: ignoring them is right.
     pub skip: Vec<ColumnPredicate>,
+}
+
+/// Rows of a topic as they come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receive {
+    /// The topic, as written in the definition.
+    pub topic: String,
+    /// The table that holds what came on it.
+    pub table: String,
 }
 
 /// A range of a partition column.
@@ -146,6 +162,13 @@ pub enum Requirement {
     AnyNotNull(Vec<usize>),
     /// Not null; others are dropped, counted and sampled as bad rows.
     CountNull(usize),
+    /// Not before an instant; others are dropped, counted and sampled as bad rows.
+    CountBefore {
+        /// The computed column (long, milliseconds, not null).
+        column: usize,
+        /// The instant.
+        millis: i64,
+    },
     /// Not null; any other fails the job with a sample.
     FailNull(usize),
     /// One of the values that this column of the left has. The values come from the left's facts.
@@ -284,6 +307,8 @@ pub enum EvaluatorPlan {
     StreamRows {
         /// Binary: the payload column that is packed.
         datum: usize,
+        /// The fingerprint of its schema.
+        schema: u64,
         /// From when on the rows are all there, in milliseconds.
         since_millis: i64,
     },
@@ -445,7 +470,7 @@ impl Operator {
     /// The nodes it reads.
     pub fn inputs(&self) -> Vec<NodeId> {
         match self {
-            Self::Scan(_) => Vec::new(),
+            Self::Scan(_) | Self::Receive(_) => Vec::new(),
             Self::Project(project) => vec![project.input],
             Self::Union { inputs } => inputs.clone(),
             Self::Arrange(arrange) => vec![arrange.input],
@@ -462,6 +487,7 @@ impl Operator {
             Self::Facts(facts) => vec![facts.input],
             Self::Sink(sink) => vec![sink.input],
             Self::Collect(collect) => vec![collect.input],
+            Self::Publish { input } => vec![*input],
         }
     }
 
@@ -469,6 +495,7 @@ impl Operator {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Scan(_) => "scan",
+            Self::Receive(_) => "receive",
             Self::Project(_) => "project",
             Self::Union { .. } => "union",
             Self::Arrange(_) => "arrange",
@@ -481,6 +508,7 @@ impl Operator {
             Self::Facts(_) => "facts",
             Self::Sink(_) => "sink",
             Self::Collect(_) => "collect",
+            Self::Publish { .. } => "publish",
         }
     }
 }
@@ -493,7 +521,10 @@ impl DataflowPlan {
 
     /// Adds a node, or finds the equal one that is there: what is planned twice runs once.
     pub fn add(&mut self, label: impl Into<String>, schema: Schema, operator: Operator) -> NodeId {
-        let shared = !matches!(operator, Operator::Sink(_) | Operator::Collect(_));
+        let shared = !matches!(
+            operator,
+            Operator::Sink(_) | Operator::Collect(_) | Operator::Publish { .. }
+        );
         let equal = |node: &&Node| node.operator == operator && node.schema == schema;
         if let Some(node) = self.nodes.iter().find(equal).filter(|_| shared) {
             return node.id;
@@ -515,6 +546,14 @@ impl DataflowPlan {
             .flat_map(|node| node.operator.inputs())
             .filter(|input| *input == id)
             .count()
+    }
+
+    /// The nodes that receive what comes on topics.
+    pub fn receivers(&self) -> impl Iterator<Item = (&Node, &Receive)> {
+        self.nodes.iter().filter_map(|node| match &node.operator {
+            Operator::Receive(receive) => Some((node, receive)),
+            _ => None,
+        })
     }
 
     /// The tables that are read, sorted.

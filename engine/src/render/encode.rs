@@ -23,7 +23,6 @@ pub(super) fn encode<'scope>(
     let mut encoder = Encoder::new(&node.label, encode);
     let meter = shared.meters.of(node.id.0);
     input.unary_frontier::<NoopBuilder<Batch>, _, _, _>(Pipeline, &name_of(node), |_, _| {
-        let mut reported = false;
         move |(input, frontier), output| {
             input.for_each(|capability, batch| {
                 for (epoch, batch) in std::mem::take(batch).by_epoch() {
@@ -39,9 +38,8 @@ pub(super) fn encode<'scope>(
                     }
                 }
             });
-            if frontier.is_empty() && !reported {
-                reported = true;
-                shared.report(encoder.bad_rows());
+            if shared.keeps_running || frontier.is_empty() {
+                shared.report(&encoder.take_bad_rows());
             }
         }
     })

@@ -64,8 +64,9 @@ pub(super) fn evaluator(
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, payload)?),
         EvaluatorPlan::StreamRows {
             datum,
+            schema,
             since_millis,
-        } => Box::new(StreamRows::new(*datum, *since_millis)),
+        } => Box::new(StreamRows::new(*datum, *schema, *since_millis)),
         EvaluatorPlan::BatchStates { parts, bases, time } => {
             Box::new(BatchStates::new(parts, bases, payload, time.map(name))?)
         }

@@ -33,7 +33,6 @@ pub(super) fn project<'scope>(
     let meter = shared.meters.of(node.id.0);
     Ok(
         input.unary_frontier::<NoopBuilder<Batch>, _, _, _>(Pipeline, &name_of(node), |_, _| {
-            let mut reported = false;
             move |(input, frontier), output| {
                 input.for_each(|capability, batch| {
                     let batch = std::mem::take(batch);
@@ -49,9 +48,8 @@ pub(super) fn project<'scope>(
                         }
                     }
                 });
-                if frontier.is_empty() && !reported {
-                    reported = true;
-                    shared.report(running.projector.bad_rows());
+                if shared.keeps_running || frontier.is_empty() {
+                    shared.report(&running.projector.take_bad_rows());
                 }
             }
         }),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use timely::CommunicationConfig;
 use timely::WorkerConfig;
+use timely::dataflow::operators::probe::Handle;
 
 use crate::error::{EngineError, Failure};
 use crate::render::{Shared, build};
@@ -16,7 +17,7 @@ use crate::render::{Shared, build};
 const PARK: Duration = Duration::from_millis(20);
 
 /// Records a panic of its worker when it is dropped by one.
-struct PanicWatch(Failure);
+pub(crate) struct PanicWatch(pub(crate) Failure);
 
 impl Drop for PanicWatch {
     fn drop(&mut self) {
@@ -42,10 +43,14 @@ pub(super) fn run(shared: &Arc<Shared>, workers: usize) -> Result<(), EngineErro
         let shared = Arc::clone(&of_workers);
         let failure = shared.failure.clone();
         let _watch = PanicWatch(failure.clone());
-        worker.dataflow::<u64, _, _>(|scope| {
-            if let Err(error) = build(scope, &shared) {
-                failure.record(error);
+        worker.dataflow::<u64, _, _>(|scope| match build(scope, &shared, &mut Handle::new()) {
+            Ok(doors) => {
+                if let Some(receiver) = doors.keys().next() {
+                    let (node, wanted) = (receiver.0, "rows that end");
+                    failure.record(EngineError::Plan { node, wanted });
+                }
             }
+            Err(error) => failure.record(error),
         });
         drop(shared);
         while worker.has_dataflows() && !failure.is_set() {

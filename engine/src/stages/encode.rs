@@ -84,9 +84,9 @@ impl Encoder {
         })
     }
 
-    /// Rows left out so far, by reason.
-    pub fn bad_rows(&self) -> &BTreeMap<String, BadRows> {
-        &self.bad
+    /// Rows left out since the last call, by reason.
+    pub fn take_bad_rows(&mut self) -> BTreeMap<String, BadRows> {
+        std::mem::take(&mut self.bad)
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
             packed.columns[2].as_primitive::<Int64Type>().values(),
             &[1, 3]
         );
-        let (place, bad) = encoder.bad_rows().first_key_value().unwrap();
+        let (place, bad) = encoder.take_bad_rows().into_iter().next().unwrap();
         assert!(
             place.contains("datums of g") && place.contains("Value"),
             "{place}"

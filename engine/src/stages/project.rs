@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::BooleanBuffer;
 use arrow_row::{RowConverter, SortField};
@@ -50,6 +51,7 @@ pub struct BadRows {
 enum Check {
     AnyNotNull(Vec<usize>),
     CountNull(usize),
+    CountBefore { column: usize, millis: i64 },
     FailNull(usize),
     OneOf { column: usize, values: ValueSet },
     KnownEntries { column: usize, known: Vec<String> },
@@ -99,6 +101,10 @@ impl Projector {
             requirements.push(match requirement {
                 Requirement::AnyNotNull(columns) => Check::AnyNotNull(columns.clone()),
                 Requirement::CountNull(column) => Check::CountNull(*column),
+                Requirement::CountBefore { column, millis } => Check::CountBefore {
+                    column: *column,
+                    millis: *millis,
+                },
                 Requirement::FailNull(column) => Check::FailNull(*column),
                 Requirement::KnownEntries { column, known } => Check::KnownEntries {
                     column: *column,
@@ -199,9 +205,9 @@ impl Projector {
         })
     }
 
-    /// Rows left out so far, by reason.
-    pub fn bad_rows(&self) -> &BTreeMap<String, BadRows> {
-        &self.bad
+    /// Rows left out since the last call, by reason.
+    pub fn take_bad_rows(&mut self) -> BTreeMap<String, BadRows> {
+        std::mem::take(&mut self.bad)
     }
 
     /// The rows that meet a requirement; `None` if all do.
@@ -235,6 +241,14 @@ impl Projector {
             Check::KnownEntries { column, known } => {
                 return self.check_entries(batch, *column, known).map(|()| None);
             }
+            Check::CountBefore { column, millis } => {
+                let (times, millis) = (batch.column(*column), *millis);
+                let times = times.as_primitive::<Int64Type>();
+                let mask: BooleanArray = times.iter().map(|t| Some(t >= Some(millis))).collect();
+                let reason = format!("{} is too long ago", self.output.field(*column).name());
+                self.count(&reason, &mask, batch, rows);
+                return Ok(Some(mask));
+            }
             Check::CountNull(column) => (*column, false),
             Check::FailNull(column) => (*column, true),
         };
@@ -243,26 +257,31 @@ impl Projector {
         }
         let mask = valid(column);
         let name = self.output.field(column).name().clone();
-        let bad: Vec<usize> = (0..mask.len()).filter(|i| !mask.value(*i)).collect();
         if fails {
-            let sample = sample(batch, bad[0]);
+            let first = (0..mask.len()).find(|row| !mask.value(*row));
             return Err(EngineError::NullValue {
                 place: self.label.clone(),
                 column: name,
-                sample,
+                sample: sample(batch, first.unwrap_or(0)),
             });
         }
-        let counted = self
-            .bad
-            .entry(format!("{}: {name} is null", self.label))
-            .or_default();
-        for row in bad {
+        self.count(&format!("{name} is null"), &mask, batch, rows);
+        Ok(Some(mask))
+    }
+
+    /// Counts and samples the rows that a mask leaves out.
+    fn count(&mut self, reason: &str, mask: &BooleanArray, batch: &RecordBatch, rows: &Kept) {
+        if mask.true_count() == mask.len() {
+            return;
+        }
+        let reason = format!("{}: {reason}", self.label);
+        let counted = self.bad.entry(reason).or_default();
+        for row in (0..mask.len()).filter(|row| !mask.value(*row)) {
             counted.count += rows.changes.diff.get(row).unsigned_abs();
             if counted.samples.len() < SAMPLES_MAX {
                 counted.samples.push(sample(batch, row));
             }
         }
-        Ok(Some(mask))
     }
 
     /// Fails on the first entry of a list that is not known.

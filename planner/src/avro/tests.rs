@@ -164,3 +164,9 @@ fn unreadable_texts_are_refused() {
     let error = Record::parse(&field(r#""fixed""#)).unwrap_err();
     assert!(error.to_string().contains("at f"), "{error}");
 }
+
+/// The fingerprint of the specification's example, `"int"`.
+#[test]
+fn fingerprint() {
+    assert_eq!(super::rabin(b"\"int\""), 0x7275_d51a_3f39_5c8f);
+}

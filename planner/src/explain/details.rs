@@ -18,6 +18,7 @@ pub(super) type Details = Vec<(&'static str, Vec<String>)>;
 pub(super) fn of(plan: &DataflowPlan, node: &Node) -> Details {
     match &node.operator {
         Operator::Scan(scan) => self::scan(node, scan),
+        Operator::Receive(receive) => vec![("topic", vec![receive.topic.clone()])],
         Operator::Project(project) => self::project(plan, node, project),
         Operator::Union { .. } => Vec::new(),
         Operator::Arrange(arrange) => self::arrange(plan, node, arrange),
@@ -69,6 +70,7 @@ pub(super) fn of(plan: &DataflowPlan, node: &Node) -> Details {
             details
         }
         Operator::Sink(sink) => self::sink(plan, sink),
+        Operator::Publish { .. } => vec![("publishes", vec!["rows that changed".into()])],
         Operator::Collect(collect) => {
             let name = |index: usize| column(plan, collect.input, index);
             let mut details = vec![("hands on", vec!["rows to the job".into()])];
@@ -177,6 +179,11 @@ fn project(plan: &DataflowPlan, node: &Node, project: &Project) -> Details {
                 format!("any not null: {}", joined(columns, &after))
             }
             Requirement::CountNull(index) => format!("not null, else a bad row: {}", after(*index)),
+            Requirement::CountBefore { column, millis } => format!(
+                "from {} on, else a bad row: {}",
+                Partition::of_millis(*millis),
+                after(*column)
+            ),
             Requirement::FailNull(index) => {
                 format!("not null, else the job fails: {}", after(*index))
             }

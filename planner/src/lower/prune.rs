@@ -57,7 +57,7 @@ fn visit(plan: &DataflowPlan, node: &Node, needed: &mut Needed, live: &mut [bool
     let id = node.id.0;
     let wanted_always = matches!(
         node.operator,
-        Operator::Sink(_) | Operator::Collect(_) | Operator::Facts(_)
+        Operator::Sink(_) | Operator::Collect(_) | Operator::Publish { .. } | Operator::Facts(_)
     );
     if !wanted_always && !live[id] {
         return;
@@ -78,7 +78,10 @@ fn visit(plan: &DataflowPlan, node: &Node, needed: &mut Needed, live: &mut [bool
         }
         _ => {}
     }
-    let has_rows = matches!(node.operator, Operator::Scan(_) | Operator::Project(_));
+    let has_rows = matches!(
+        node.operator,
+        Operator::Scan(_) | Operator::Receive(_) | Operator::Project(_)
+    );
     if has_rows && needed[id].is_empty() && !node.schema.fields.is_empty() {
         // A row without columns still is a row.
         needed[id].insert(0);
@@ -102,7 +105,7 @@ fn keeps_all(operator: &Operator) -> bool {
 /// What a node reads of its inputs to give these of its columns.
 fn reads(plan: &DataflowPlan, node: &Node, own: &[usize]) -> Vec<(NodeId, BTreeSet<usize>)> {
     match &node.operator {
-        Operator::Scan(_) => Vec::new(),
+        Operator::Scan(_) | Operator::Receive(_) => Vec::new(),
         Operator::Project(project) => vec![(project.input, project_reads(plan, project, own))],
         Operator::Union { inputs } => inputs
             .iter()
@@ -157,7 +160,9 @@ fn reads(plan: &DataflowPlan, node: &Node, own: &[usize]) -> Vec<(NodeId, BTreeS
             columns.insert(facts.day);
             vec![(facts.input, columns)]
         }
-        Operator::Sink(Sink { input, .. }) | Operator::Collect(Collect { input, .. }) => {
+        Operator::Sink(Sink { input, .. })
+        | Operator::Publish { input }
+        | Operator::Collect(Collect { input, .. }) => {
             vec![(*input, own.iter().copied().collect())]
         }
     }
@@ -182,7 +187,9 @@ fn kept_columns(project: &Project, own: &[usize]) -> BTreeSet<usize> {
             Requirement::CountNull(column) | Requirement::FailNull(column) => {
                 kept.insert(*column);
             }
-            Requirement::InLeft { column, .. } | Requirement::KnownEntries { column, .. } => {
+            Requirement::InLeft { column, .. }
+            | Requirement::CountBefore { column, .. }
+            | Requirement::KnownEntries { column, .. } => {
                 kept.insert(*column);
             }
         }
@@ -310,7 +317,7 @@ impl Rebuild<'_> {
 
     fn operator(&self, node: &Node) -> Operator {
         match &node.operator {
-            Operator::Scan(scan) => Operator::Scan(scan.clone()),
+            Operator::Scan(_) | Operator::Receive(_) => node.operator.clone(),
             Operator::Project(project) => Operator::Project(self.project(node, project)),
             Operator::Union { inputs } => Operator::Union {
                 inputs: inputs.iter().map(|input| self.id(*input)).collect(),
@@ -371,6 +378,9 @@ impl Rebuild<'_> {
                 partition: sink.partition.map(|column| self.at(sink.input, column)),
                 ..sink.clone()
             }),
+            Operator::Publish { input } => Operator::Publish {
+                input: self.id(*input),
+            },
             Operator::Collect(collect) => Operator::Collect(Collect {
                 input: self.id(collect.input),
                 sort: self.all_at(collect.input, &collect.sort),
@@ -451,6 +461,10 @@ impl Rebuild<'_> {
                     Requirement::AnyNotNull(columns) => Requirement::AnyNotNull(all_after(columns)),
                     Requirement::CountNull(column) => Requirement::CountNull(after(*column)),
                     Requirement::FailNull(column) => Requirement::FailNull(after(*column)),
+                    Requirement::CountBefore { column, millis } => Requirement::CountBefore {
+                        column: after(*column),
+                        millis: *millis,
+                    },
                     Requirement::InLeft {
                         column,
                         facts,
@@ -481,9 +495,11 @@ impl Rebuild<'_> {
             },
             EvaluatorPlan::StreamRows {
                 datum,
+                schema,
                 since_millis,
             } => EvaluatorPlan::StreamRows {
                 datum: position(*datum),
+                schema: *schema,
                 since_millis: *since_millis,
             },
             EvaluatorPlan::SnapshotRows { parts, time } => EvaluatorPlan::SnapshotRows {

@@ -1,8 +1,9 @@
 //! What a stream keeps of a TEMPORAL group-by: all rows of each key since a day, packed into one value of the store.
 //!
 //! Rows are those that the group-by aggregates: events by their time, or mutations by theirs. What is selected, left out
-//! and required of them is the same as offline. A row's time may lie beyond its day, so the day before is read too; what
-//! is kept are the rows whose time is of the days asked for.
+//! and required of them is the same as offline. They come on topics, or are read again from the tables behind those.
+//! Of a table the day before is read too, since a row's time may lie beyond its day; what is kept are the rows whose
+//! time is of the days asked for. Group-bys of one topic share what it brings.
 
 use crate::avro::Record;
 use crate::definition::DataModel;
@@ -12,7 +13,7 @@ use crate::logical::RowSource;
 use crate::naming::{MUTATION_TIME_COLUMN, PARTITION_COLUMN, REVERSAL_COLUMN, TIME_COLUMN};
 use crate::physical::{
     AnswerRule, Arrange, Collect, DataflowPlan, Datum, DayFilter, Encode, EvaluatorPlan, NodeId,
-    Operator, Project, Requirement, Snapshots,
+    Operator, Project, Receive, Requirement, Snapshots,
 };
 use crate::resolve::UploadGroup;
 use crate::schema::{DataType, Field, Schema};
@@ -22,27 +23,104 @@ use super::left::on_day;
 use super::remap;
 use super::right::{rendered, scan, union};
 
-/// The label under which packed rows are handed on.
-pub const STREAM_ROWS: &str = "stream rows";
+/// The label under which the packed rows of a group-by of this clean name are handed on.
+pub fn stream_rows_of(clean_name: &str) -> String {
+    format!("stream rows {clean_name}")
+}
 
-/// The plan of the rows since a day: key bytes, packed row, time of the latest. `None` where nothing streams.
+/// Where what comes after a batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOrigin {
+    /// The tables behind topics: it ends.
+    Tables,
+    /// Topics: it does not.
+    Topics,
+}
+
+/// The plan of the rows since a day: of each group-by key bytes, packed row, time of the latest. A group-by of which
+/// nothing streams has no part in it.
 pub fn stream_rows(
+    uploads: &[UploadGroup],
+    since: Partition,
+    origin: StreamOrigin,
+) -> Result<DataflowPlan, Vec<Diagnostic>> {
+    let mut plan = DataflowPlan::default();
+    for upload in uploads {
+        let rows = match origin {
+            StreamOrigin::Tables => from_tables(upload, since, &mut plan)?,
+            StreamOrigin::Topics => from_topics(upload, since, &mut plan)?,
+        };
+        if !rows.is_empty() {
+            keep(upload, rows, (since, origin), &mut plan);
+        }
+    }
+    Ok(super::finished(plan))
+}
+
+fn from_tables(
     upload: &UploadGroup,
     since: Partition,
-) -> Result<Option<DataflowPlan>, Vec<Diagnostic>> {
-    let streaming = sources(upload);
-    if streaming.is_empty() {
-        return Ok(None);
-    }
-    let mut inputs = Vec::new();
-    for source in streaming {
+    plan: &mut DataflowPlan,
+) -> Result<Vec<NodeId>, Vec<Diagnostic>> {
+    let mut rows = Vec::new();
+    for source in sources(upload) {
         let days = source.partition.partitioned.then(|| DayFilter {
             column: source.partition.name.clone(),
             range: since_day(source, since.plus_days(-1)),
         });
-        inputs.push((on_day(source, days.as_ref())?, days));
+        let source = on_day(source, days.as_ref())?;
+        let input = scan(plan, &source.table.table, &source.table_schema, &days);
+        let mut project = project(upload, &source, input);
+        let time = upload.group.keys.len();
+        project.output_filters = vec![not_before(time, since.start_millis())];
+        let label = format!("source {}", source.table.table);
+        rows.push(plan.add(
+            label,
+            projected(upload, &source),
+            Operator::Project(project),
+        ));
     }
-    Ok(Some(plan(upload, &inputs, since)))
+    Ok(rows)
+}
+
+fn from_topics(
+    upload: &UploadGroup,
+    since: Partition,
+    plan: &mut DataflowPlan,
+) -> Result<Vec<NodeId>, Vec<Diagnostic>> {
+    let mut rows = Vec::new();
+    for source in sources(upload) {
+        let Some(topic) = &source.topic else {
+            continue;
+        };
+        let source = on_day(source, None)?;
+        let input = receive(plan, topic, &source);
+        let mut project = project(upload, &source, input);
+        project.requirements.push(Requirement::CountBefore {
+            column: upload.group.keys.len(),
+            millis: since.start_millis(),
+        });
+        let label = format!("source {topic}");
+        rows.push(plan.add(
+            label,
+            projected(upload, &source),
+            Operator::Project(project),
+        ));
+    }
+    Ok(rows)
+}
+
+/// What comes on a topic; once for all who want it.
+fn receive(plan: &mut DataflowPlan, topic: &str, source: &RowSource) -> NodeId {
+    let receive = Receive {
+        topic: topic.into(),
+        table: source.table.table.clone(),
+    };
+    plan.add(
+        topic,
+        source.table_schema.clone(),
+        Operator::Receive(receive),
+    )
 }
 
 /// Where what comes after a batch is read: events themselves, or an entity's mutations.
@@ -79,18 +157,15 @@ fn row_columns(upload: &UploadGroup) -> Vec<String> {
     inputs.chain(own).collect()
 }
 
-fn plan(
+/// The rows' datums by key and time, packed and handed on.
+fn keep(
     upload: &UploadGroup,
-    inputs: &[(RowSource, Option<DayFilter>)],
-    since: Partition,
-) -> DataflowPlan {
+    rows: Vec<NodeId>,
+    (since, origin): (Partition, StreamOrigin),
+    plan: &mut DataflowPlan,
+) {
     let group = &upload.group;
-    let mut plan = DataflowPlan::default();
-    let rows = inputs
-        .iter()
-        .map(|(source, days)| project(upload, source, days, since, &mut plan))
-        .collect();
-    let rows = union(&mut plan, rows, &group.clean_name);
+    let rows = union(plan, rows, &group.clean_name);
     let key_count = group.keys.len();
     let width = plan.node(rows).schema.fields.len();
     let datum = |record: &Record, columns: std::ops::Range<usize>| Datum {
@@ -121,48 +196,53 @@ fn plan(
     };
     let label = format!("source of {}", group.clean_name);
     let arranged = plan.add(label, packed, Operator::Arrange(arrange));
-    pack(upload, arranged, since, &mut plan);
-    super::finished(plan)
+    let rows = pack(upload, arranged, since, plan);
+    let out = match origin {
+        StreamOrigin::Topics => Operator::Publish { input: rows },
+        StreamOrigin::Tables => Operator::Collect(Collect {
+            input: rows,
+            sort: vec![0],
+        }),
+    };
+    let schema = plan.node(rows).schema.clone();
+    plan.add(stream_rows_of(&group.clean_name), schema, out);
 }
 
-/// Keys, the time that orders rows, and the columns of a row's datum.
-fn project(
-    upload: &UploadGroup,
-    source: &RowSource,
-    days: &Option<DayFilter>,
-    since: Partition,
-    plan: &mut DataflowPlan,
-) -> NodeId {
+/// Names of the projected columns: keys, the time that orders rows, and those of a row's datum.
+fn projected_names(upload: &UploadGroup) -> Vec<String> {
     let group = &upload.group;
     let time = match group.model {
         DataModel::Events => TIME_COLUMN,
         DataModel::Entities => MUTATION_TIME_COLUMN,
     };
-    let key_count = group.keys.len();
     let keys = group.keys.iter().map(|key| key.name.clone());
-    let names: Vec<String> = keys
-        .chain([time.into()])
+    keys.chain([time.into()])
         .chain(row_columns(upload))
-        .collect();
-    let columns: Vec<Expr> = names.iter().map(|name| rendered(source, name)).collect();
-    let fields = names.iter().zip(&columns);
-    let mut fields: Vec<Field> = fields
-        .map(|(name, value)| Field::new(name, value.data_type.clone()))
-        .collect();
-    fields[key_count].name = "right_time".into();
-    let project = Project {
-        input: scan(plan, &source.table.table, &source.table_schema, days),
+        .collect()
+}
+
+fn projected(upload: &UploadGroup, source: &RowSource) -> Schema {
+    let names = projected_names(upload);
+    let field = |name: &String| Field::new(name, rendered(source, name).data_type);
+    let mut fields: Vec<Field> = names.iter().map(field).collect();
+    fields[upload.group.keys.len()].name = "right_time".into();
+    Schema::new(fields)
+}
+
+fn project(upload: &UploadGroup, source: &RowSource, input: NodeId) -> Project {
+    let key_count = upload.group.keys.len();
+    let names = projected_names(upload);
+    Project {
+        input,
         filters: source.filters.clone(),
         generator: source.generator.clone(),
-        columns,
-        output_filters: vec![not_before(key_count, since.start_millis())],
+        columns: names.iter().map(|name| rendered(source, name)).collect(),
+        output_filters: vec![],
         requirements: vec![
             Requirement::AnyNotNull((0..key_count).collect()),
             Requirement::CountNull(key_count),
         ],
-    };
-    let label = format!("source {}", source.table.table);
-    plan.add(label, Schema::new(fields), Operator::Project(project))
+    }
 }
 
 /// Whether the time in a column is not before this one.
@@ -173,8 +253,13 @@ fn not_before(column: usize, millis: i64) -> Expr {
     remap::moved(&bound, &|_| column)
 }
 
-/// One value for each key, handed on.
-fn pack(upload: &UploadGroup, arranged: NodeId, since: Partition, plan: &mut DataflowPlan) {
+/// One value for each key.
+fn pack(
+    upload: &UploadGroup,
+    arranged: NodeId,
+    since: Partition,
+    plan: &mut DataflowPlan,
+) -> NodeId {
     let fields = ["key_bytes", PARTITION_COLUMN, "day_end", "row", "millis"];
     let types = [
         DataType::Binary,
@@ -196,20 +281,12 @@ fn pack(upload: &UploadGroup, arranged: NodeId, since: Partition, plan: &mut Dat
         },
         evaluator: EvaluatorPlan::StreamRows {
             datum: 1,
+            schema: upload.stream_row.fingerprint(),
             since_millis: since.start_millis(),
         },
         keys: vec![0],
         answer: AnswerRule::AnyRow,
     };
     let label = format!("group-by {}", upload.group.clean_name);
-    let rows = plan.add(
-        label,
-        Schema::new(fields.clone()),
-        Operator::Snapshots(snapshots),
-    );
-    let collect = Collect {
-        input: rows,
-        sort: vec![0],
-    };
-    plan.add(STREAM_ROWS, Schema::new(fields), Operator::Collect(collect));
+    plan.add(label, Schema::new(fields), Operator::Snapshots(snapshots))
 }

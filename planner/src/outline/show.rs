@@ -112,6 +112,7 @@ fn written(plan: &DataflowPlan) -> impl Iterator<Item = (&str, NodeId)> {
 fn read(plan: &DataflowPlan) -> impl Iterator<Item = (&str, NodeId)> {
     plan.nodes.iter().filter_map(|node| match &node.operator {
         Operator::Scan(scan) => Some((scan.table.as_str(), node.id)),
+        Operator::Receive(receive) => Some((receive.topic.as_str(), node.id)),
         _ => None,
     })
 }

@@ -33,6 +33,7 @@ impl DataflowPlan {
                     "it skips by a column it does not read",
                 )
             }
+            Operator::Receive(_) => Ok(()),
             Operator::Project(project) => self.verify_project(node, project),
             Operator::Union { inputs } => {
                 hold(inputs.len() > 1, "a union has at least two inputs")?;
@@ -65,6 +66,10 @@ impl DataflowPlan {
                 in_range(input, &facts.time.into_iter().collect::<Vec<_>>())
             }
             Operator::Sink(sink) => self.verify_sink(node, sink),
+            Operator::Publish { input } => hold(
+                self.node(*input).schema == node.schema,
+                "it hands on other columns than it reads",
+            ),
             Operator::Collect(collect) => {
                 let input = &self.node(collect.input).schema;
                 hold(
@@ -196,6 +201,7 @@ impl DataflowPlan {
                 Requirement::AnyNotNull(columns) => in_range(output, columns),
                 Requirement::CountNull(column)
                 | Requirement::FailNull(column)
+                | Requirement::CountBefore { column, .. }
                 | Requirement::InLeft { column, .. }
                 | Requirement::KnownEntries { column, .. } => in_range(output, &[*column]),
             })

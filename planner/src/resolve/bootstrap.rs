@@ -119,6 +119,7 @@ impl Resolver<'_> {
         let request = Request {
             table: &self.part.table,
             table_path: format!("{}.table", self.path),
+            topic: None,
             query,
             query_path: format!("{}.query", self.path),
             fills: Vec::new(),

@@ -344,6 +344,7 @@ fn resolve_source(
     let request = Request {
         table: &table,
         table_path,
+        topic: source.topic(),
         query,
         query_path,
         fills,
@@ -397,6 +398,7 @@ fn mutation_sources<'a>(group_by: &'a GroupBy, path: &str) -> Vec<Request<'a>> {
         Some(Request {
             table,
             table_path,
+            topic: source.topic(),
             query,
             query_path,
             fills,

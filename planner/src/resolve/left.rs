@@ -49,6 +49,7 @@ pub(super) fn resolve(
     let request = Request {
         table: &table,
         table_path,
+        topic: None,
         query,
         query_path,
         fills,

@@ -20,6 +20,8 @@ pub(super) struct Request<'a> {
     pub(super) table: &'a str,
     /// Where it stands in the user's file.
     pub(super) table_path: String,
+    /// The topic on which its rows come too.
+    pub(super) topic: Option<&'a str>,
     /// Its query and where that stands.
     pub(super) query: &'a Query,
     pub(super) query_path: String,
@@ -102,6 +104,7 @@ pub(super) fn resolve(
         generator: rendered.generator,
         columns: rendered.columns,
         names_run_day: rendering.names_run_day(),
+        topic: request.topic.map(str::to_owned),
         path: request.query_path,
         rendering,
     })

@@ -288,6 +288,7 @@ fn left_of_chain(
     let request = Request {
         table,
         table_path: format!("{path}.table"),
+        topic: None,
         query: left.query(),
         query_path: format!("{path}.query"),
         fills: vec![fill(TIME_COLUMN, time, format!("{path}.query.timeColumn"))],

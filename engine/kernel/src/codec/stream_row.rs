@@ -1,10 +1,11 @@
 //! What a stream keeps of one key: everything that happened since an instant, as one value of the store.
 //!
 //! ```text
-//! version │ epoch │ since │ count │ times, each less the one before │ lengths │ datums
+//! version │ epoch │ schema │ since │ count │ times, each less the one before │ lengths │ datums
 //! ```
 //! All numbers are zigzag varints. Entries stand in the order of (time, source position), so that order-sensitive
-//! operations see equal times as a backfill does. What an entry's datum is, its group-by knows.
+//! operations see equal times as a backfill does. What an entry's datum is, its group-by knows; the fingerprint of its
+//! schema says whether it is still that one.
 //!
 //! Promises: [`pack`] of what [`StreamRow::read`] gave is the same bytes; foreign or cut bytes are an error, and never
 //! cost more memory than their length justifies.
@@ -12,7 +13,7 @@
 use super::avro::{Reader, put_long};
 
 /// The form of the bytes; the next form takes the next number.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Bytes that are no row of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +35,8 @@ pub enum NoStreamRow {
 pub struct StreamRow<'a> {
     /// The epoch that wrote it.
     pub epoch: u64,
+    /// The fingerprint of the schema of its datums.
+    pub schema: u64,
     /// It holds everything from this time on, in milliseconds.
     pub since_millis: i64,
     /// Times in milliseconds and datums, in order.
@@ -43,9 +46,10 @@ pub struct StreamRow<'a> {
 /// The bytes of a row.
 pub fn pack(row: &StreamRow<'_>) -> Vec<u8> {
     let datums: usize = row.entries.iter().map(|(_, datum)| datum.len()).sum();
-    let mut bytes = Vec::with_capacity(datums + 8 * row.entries.len() + 24);
+    let mut bytes = Vec::with_capacity(datums + 8 * row.entries.len() + 32);
     put_long(VERSION, &mut bytes);
     put_long(row.epoch.cast_signed(), &mut bytes);
+    put_long(row.schema.cast_signed(), &mut bytes);
     put_long(row.since_millis, &mut bytes);
     put_long(row.entries.len() as i64, &mut bytes);
     let mut before = row.since_millis;
@@ -62,6 +66,23 @@ pub fn pack(row: &StreamRow<'_>) -> Vec<u8> {
     bytes
 }
 
+/// The row as another epoch would have written it.
+pub fn stamped(bytes: &[u8], epoch: u64) -> Result<Vec<u8>, NoStreamRow> {
+    let mut reader = Reader::new(bytes);
+    let mut number = || reader.long().map_err(|_| NoStreamRow::Length);
+    match number()? {
+        VERSION => {}
+        other => return Err(NoStreamRow::Version(other)),
+    }
+    number()?;
+    let rest = reader.rest();
+    let mut stamped = Vec::with_capacity(rest.len() + 12);
+    put_long(VERSION, &mut stamped);
+    put_long(epoch.cast_signed(), &mut stamped);
+    stamped.extend_from_slice(rest);
+    Ok(stamped)
+}
+
 impl<'a> StreamRow<'a> {
     /// Reads a row.
     pub fn read(bytes: &'a [u8]) -> Result<Self, NoStreamRow> {
@@ -72,6 +93,7 @@ impl<'a> StreamRow<'a> {
             other => return Err(NoStreamRow::Version(other)),
         }
         let epoch = number()?.cast_unsigned();
+        let schema = number()?.cast_unsigned();
         let since_millis = number()?;
         let count = usize::try_from(number()?).map_err(|_| NoStreamRow::Number)?;
         // An entry takes two bytes at least.
@@ -100,6 +122,7 @@ impl<'a> StreamRow<'a> {
         }
         Ok(Self {
             epoch,
+            schema,
             since_millis,
             entries,
         })
@@ -116,12 +139,16 @@ mod tests {
         #[test]
         fn round_trip(
             epoch: u64,
+            other: u64,
+            schema: u64,
             since_millis: i64,
             entries in proptest::collection::vec((any::<i64>(), proptest::collection::vec(any::<u8>(), 0..9)), 0..9),
         ) {
             let entries: Vec<(i64, &[u8])> = entries.iter().map(|(t, d)| (*t, &d[..])).collect();
-            let row = StreamRow { epoch, since_millis, entries };
+            let row = StreamRow { epoch, schema, since_millis, entries };
             let bytes = pack(&row);
+            let restamped = stamped(&bytes, other).unwrap();
+            prop_assert_eq!(StreamRow::read(&restamped), Ok(StreamRow { epoch: other, ..row.clone() }));
             prop_assert_eq!(StreamRow::read(&bytes), Ok(row));
             for cut in 0..bytes.len() {
                 prop_assert!(StreamRow::read(&bytes[..cut]).is_err());

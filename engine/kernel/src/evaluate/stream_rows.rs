@@ -17,15 +17,18 @@ use crate::run::{Evaluated, Evaluator, Queries, Run};
 #[derive(Clone, Debug)]
 pub struct StreamRows {
     datum: usize,
+    schema: u64,
     since_millis: i64,
     output: Vec<Field>,
 }
 
 impl StreamRows {
-    /// Packs this payload column, which is binary. `since_millis`: from when on the rows are all there.
-    pub fn new(datum: usize, since_millis: i64) -> Self {
+    /// Packs this payload column, which is binary, of datums under the schema of this fingerprint. `since_millis`: from
+    /// when on the rows are all there.
+    pub fn new(datum: usize, schema: u64, since_millis: i64) -> Self {
         Self {
             datum,
+            schema,
             since_millis,
             output: Self::fields(),
         }
@@ -61,6 +64,7 @@ impl Evaluator for StreamRows {
             let entries = own.map(|row| (right.ts[row], datums.value(row)));
             let packed = pack(&StreamRow {
                 epoch: 0,
+                schema: self.schema,
                 since_millis: self.since_millis,
                 entries: entries.collect(),
             });
