@@ -3,3 +3,4 @@
 pub mod model_service;
 pub mod random_join;
 pub mod tables;
+pub mod topic;

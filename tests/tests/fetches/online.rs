@@ -1,18 +1,24 @@
 //! A warehouse with a store beside it: upload, load, stream, fetch.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
 use unskewed_connectors::clock::{Clock, ManualClock};
 use unskewed_connectors::kv::{KvStore, Memory};
+use unskewed_connectors::stream::checkpoint::Checkpoints;
 use unskewed_connectors::table::Warehouse;
-use unskewed_engine::job::{self, Context, Job, Kind, MetadataFile, NoWatcher, Options, Outcome};
+use unskewed_engine::job::{
+    self, Context, Job, Kind, MetadataFile, NoWatcher, Options, Outcome, StreamSettings, Topics,
+};
 use unskewed_fetcher::external::Registry;
 use unskewed_fetcher::log::{Logged, ResponseLog};
 use unskewed_fetcher::{Fetcher, Request, Response, Settings, Value};
 use unskewed_planner::definition::{Definition, Dialect};
 use unskewed_planner::serving::metadata_key;
+use unskewed_tests::topic::{Bad, Topic};
 
 /// A warehouse and a store.
 pub(crate) struct Online {
@@ -79,6 +85,24 @@ impl Online {
         let options = Options::until(since);
         let store = self.store.as_ref();
         job::replay(definition, since, &options, store, &self.context()).unwrap();
+    }
+
+    /// Streams a topic to its end.
+    pub(crate) fn stream_topic(
+        &self,
+        definition: &Definition,
+        name: &str,
+        topic: Topic,
+        seed: u64,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(folder.path().to_str().unwrap(), None).unwrap();
+        let topics = BTreeMap::from([(name.to_owned(), topic)]);
+        let bad = Bad::new(&topics, Arc::clone(&self.clock) as Arc<dyn Clock>, seed);
+        let places = (&bad as &dyn Topics, checkpoints, self.store.as_ref());
+        let (settings, stop) = (StreamSettings::default(), AtomicBool::new(false));
+        let definitions = [definition.clone()];
+        job::stream(&definitions, places, &settings, &stop, &self.context()).unwrap();
     }
 
     /// Stores a definition.

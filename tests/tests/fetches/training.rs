@@ -9,12 +9,14 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_select::concat::concat_batches;
 use serde_json::{Value as Json, json};
 use unskewed_connectors::table::{Selection, Warehouse};
 use unskewed_engine::job::Kind;
 use unskewed_tests::random_join::Random;
 use unskewed_tests::tables::code::TEMPORAL;
 use unskewed_tests::tables::{DAY, HOUR, START, group_by, join, longs, texts, write};
+use unskewed_tests::topic::Topic;
 
 use super::answers::difference;
 use super::online::{Online, answer, definition, request};
@@ -24,6 +26,9 @@ const DAYS: i64 = 7;
 const BATCH: &str = "2024-01-05";
 const AFTER: &str = "2024-01-06";
 const END: &str = "2024-01-07";
+/// The first day that a stream keeps.
+const SINCE: &str = "2024-01-04";
+pub(crate) const TOPIC: &str = "kafka://events";
 const BATCH_END: i64 = START + 5 * DAY;
 
 fn ds(day: i64) -> String {
@@ -111,7 +116,7 @@ fn left_of(warehouse: &Path, random: &mut Random, day: i64, events: &[i64]) {
     write(warehouse, "left", &ds(day), columns);
 }
 
-fn fill(warehouse: &Path, random: &mut Random) {
+pub(crate) fn fill(warehouse: &Path, random: &mut Random) {
     let events: Vec<i64> = (0..DAYS)
         .flat_map(|day| events_of(warehouse, random, day))
         .collect();
@@ -154,6 +159,29 @@ fn aggregations() -> Json {
     Json::Array(all)
 }
 
+/// The events of the days since one as a topic: each user's on one partition, in any order of times.
+pub(crate) fn topic_of(warehouse: &Path, since: &str, random: &mut Random) -> Topic {
+    let warehouse = Warehouse::open(warehouse.to_str().unwrap()).unwrap();
+    let selection = Selection::all().between("ds", Some(since), None);
+    let batches = warehouse
+        .table("feat.right")
+        .unwrap()
+        .read(&selection, None)
+        .unwrap();
+    let rows = concat_batches(&batches[0].schema(), &batches).unwrap();
+    let users = rows.column_by_name("user").unwrap().as_string::<i32>();
+    let mut partitions = vec![Vec::new(); 3];
+    for (row, user) in users.iter().enumerate() {
+        let partition = user.map_or(0, |user| user.as_bytes()[1] as usize % 3);
+        let at = random.below(partitions[partition].len() as i64 + 1) as usize;
+        partitions[partition].insert(at, Some(row as u32));
+        if random.below(20) == 0 {
+            partitions[partition].push(None);
+        }
+    }
+    Topic::new(rows, &partitions, random)
+}
+
 /// The rows of the training table.
 fn training_rows(warehouse: &Path) -> Vec<RecordBatch> {
     let warehouse = Warehouse::open(warehouse.to_str().unwrap()).unwrap();
@@ -161,18 +189,32 @@ fn training_rows(warehouse: &Path) -> Vec<RecordBatch> {
     table.read(&Selection::all(), None).unwrap()
 }
 
-fn check(seed: u64) {
+/// How what came after the batch gets into the store.
+#[derive(Clone, Copy, PartialEq)]
+enum Streamed {
+    FromTables,
+    FromTopics,
+}
+
+fn check(seed: u64, streamed: Streamed) {
     let mut random = Random(seed);
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), &mut random);
-    let right = group_by(&["user"], &["user", "x", "word"], &aggregations(), TEMPORAL);
+    let mut right = group_by(&["user"], &["user", "x", "word"], &aggregations(), TEMPORAL);
+    right["sources"][0]["events"]["topic"] = json!(TOPIC);
     let join = definition(&join(&["user", "id"], &right));
     let right = definition(&right);
     let online = Online::new(folder.path(), 1 + (seed % 2) as usize);
     online.run(Kind::Join, &join, END);
     online.run(Kind::GroupByUpload, &right, BATCH);
     online.load(&right);
-    online.stream(&right, AFTER);
+    match streamed {
+        Streamed::FromTables => online.stream(&right, AFTER),
+        Streamed::FromTopics => {
+            let topic = topic_of(folder.path(), SINCE, &mut random);
+            online.stream_topic(&right, TOPIC, topic, seed);
+        }
+    }
     online.describe(&join);
     let fetcher = online.fetcher();
     let mut compared = 0;
@@ -246,5 +288,11 @@ fn cell(column: &dyn Array, row: usize) -> Json {
 /// Twelve histories.
 #[test]
 fn fetched_is_trained() {
-    (1..=12).for_each(check);
+    (1..=12).for_each(|seed| check(seed, Streamed::FromTables));
+}
+
+/// As many, whose events come on a topic: those of the days before too, many of them late, some messages broken.
+#[test]
+fn streamed_is_trained() {
+    (21..=32).for_each(|seed| check(seed, Streamed::FromTopics));
 }
