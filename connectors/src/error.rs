@@ -214,6 +214,10 @@ impl Error {
                 io::ErrorKind::Interrupted | io::ErrorKind::TimedOut => Retry::Backoff,
                 _ => Retry::Never,
             },
+            Self::Store { source, .. } => match crate::kv::passes(source.as_ref()) {
+                Some(true) => Retry::Backoff,
+                _ => Retry::Never,
+            },
             Self::FileVanished { .. }
             | Self::FileChanged { .. }
             | Self::Locked { .. }

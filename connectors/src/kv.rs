@@ -13,17 +13,22 @@
 //! * What was not committed is never seen; what was committed survives a kill.
 //! * A row past its expiry is as good as gone. A later put of a key replaces the earlier one.
 //! * A failed read is an error, never "nothing there".
+//! * A failed write may have been done or not, in whole or in part; doing it again is right.
 
 mod embedded;
 mod memory;
+mod row;
 #[cfg(test)]
 mod tests;
+mod tikv;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use embedded::Embedded;
 pub use memory::Memory;
+pub use tikv::Tikv;
+pub(crate) use tikv::passes;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -89,7 +94,8 @@ pub trait KvStore: Send + Sync {
     /// What is there, in the order asked for.
     fn multi_get(&self, gets: &[Get<'_>]) -> Result<Vec<Option<Timed>>>;
 
-    /// Writes single rows, all durable when it returns.
+    /// Writes single rows, all durable when it returns. Of a key that is there twice, the later row stays. Readers may see
+    /// some rows before others.
     fn multi_put(&self, puts: &[Put<'_>]) -> Result<()>;
 
     /// Begins the next batch of a dataset. What an abandoned one left is removed. One batch of a dataset is written at
@@ -107,7 +113,8 @@ pub trait BatchWrite {
     fn commit(self: Box<Self>, info_key: &[u8], info: &[u8]) -> Result<()>;
 }
 
-/// Opens the store of an address: `embedded:DIR`, or `memory:`, which is gone when dropped.
+/// Opens the store of an address: `embedded:DIR`, `tikv://PD:PORT,PD:PORT[/KEYSPACE][?OPTION=VALUE&…]` (options: `ca`,
+/// `cert`, `key`, `prefix`, `read_millis`, `write_millis`), or `memory:`, which is gone when dropped.
 pub fn open(address: &str, clock: Arc<dyn Clock>) -> Result<Arc<dyn KvStore>> {
     let invalid = |problem| Error::InvalidStore {
         address: address.into(),
@@ -119,7 +126,14 @@ pub fn open(address: &str, clock: Arc<dyn Clock>) -> Result<Arc<dyn KvStore>> {
         }
         Some(("embedded", _)) => Err(invalid("it names no folder")),
         Some(("memory", _)) => Ok(Arc::new(Memory::new(clock))),
-        Some(("tikv", _)) => Err(invalid("this program was built without TiKV")),
-        _ => Err(invalid("known are embedded:DIR and memory:")),
+        Some(("tikv", rest)) => match rest.strip_prefix("//") {
+            Some(rest) => Ok(Arc::new(Tikv::open(rest, clock)?)),
+            None => Err(invalid(
+                "wanted is tikv://HOST:PORT,HOST:PORT: the members of PD",
+            )),
+        },
+        _ => Err(invalid(
+            "known are embedded:DIR, tikv://HOST:PORT,… and memory:",
+        )),
     }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -122,6 +123,16 @@ impl IoPool {
         });
         Pending { receiver }
     }
+
+    /// Ends the pool, and with it whatever still runs on it: once this returns, nothing of it goes on.
+    pub(crate) fn stop(mut self, limit: Duration) {
+        let runtime = self.runtime.take().expect("taken only here and on drop");
+        // A thread of its own, because a caller may stand inside another runtime, where waiting is a panic.
+        match spawn("stop a pool", move || runtime.shutdown_timeout(limit)) {
+            Ok(stopping) => drop(stopping),
+            Err(error) => tracing::error!(%error, "a pool was ended without waiting for it"),
+        }
+    }
 }
 
 impl Drop for IoPool {
@@ -144,6 +155,11 @@ impl<T> Pending<T> {
         self.receiver
             .recv()
             .expect("the pool outlives its callers, and its futures do not panic")
+    }
+
+    /// The answer, or `None` if its future panicked or its pool was ended.
+    pub(crate) fn get(self) -> Option<T> {
+        self.receiver.recv().ok()
     }
 }
 

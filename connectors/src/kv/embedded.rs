@@ -9,15 +9,13 @@ use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::row::{packed, unpacked};
 use super::{Batch, BatchWrite, Generation, Get, KvStore, Put, Timed};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// The keyspace that names the current batch of each dataset.
 const BATCHES: &str = "batches";
-
-/// Numbers before the value of a row: its time and its expiry.
-const HEAD_BYTES: usize = 16;
 
 /// The store.
 pub struct Embedded {
@@ -121,23 +119,6 @@ fn batch_prefix(dataset: &str) -> String {
 
 fn batch_name(dataset: &str, generation: Generation) -> String {
     format!("{}{}", batch_prefix(dataset), generation.0)
-}
-
-/// A row as it is stored.
-fn packed(value: &[u8], millis: i64, expires_millis: Option<i64>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + value.len());
-    bytes.extend(millis.to_be_bytes());
-    bytes.extend(expires_millis.unwrap_or(i64::MAX).to_be_bytes());
-    bytes.extend(value);
-    bytes
-}
-
-/// Two numbers and the rest.
-fn unpacked(bytes: &[u8]) -> Option<(i64, i64, &[u8])> {
-    let (head, value) = bytes.split_at_checked(HEAD_BYTES)?;
-    let (first, second) = head.split_at(HEAD_BYTES / 2);
-    let number = |bytes: &[u8]| bytes.try_into().ok().map(i64::from_be_bytes);
-    Some((number(first)?, number(second)?, value))
 }
 
 impl KvStore for Embedded {
