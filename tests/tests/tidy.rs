@@ -49,6 +49,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
         &["unskewed-connectors", "unskewed-tests", "unskewed-benches"],
     ),
     ("object_store", &["unskewed-connectors"]),
+    ("rdkafka", &["unskewed-connectors"]),
     (
         "tokio",
         &["unskewed-connectors", "unskewed-engine", "unskewed-rest"],
