@@ -155,6 +155,27 @@ pub enum Error {
     InvalidTopic { topic: String, problem: String },
     #[error("checkpoint {path}: {problem}")]
     Checkpoint { path: String, problem: String },
+    #[error("could not {action} topic {topic}: {problem}")]
+    Kafka {
+        action: &'static str,
+        topic: String,
+        problem: String,
+        retry: Retry,
+    },
+    #[error("rows of topic {topic} are lost: {problem}")]
+    RowsLost { topic: String, problem: String },
+    #[error("schema registry {url} {problem}")]
+    Registry {
+        url: String,
+        problem: String,
+        retry: Retry,
+    },
+    #[error("schema {place} of topic {topic} cannot be used: {problem}")]
+    MessageSchema {
+        place: String,
+        topic: String,
+        problem: String,
+    },
     #[error("thread {name} panicked")]
     Panicked { name: String },
     #[error("an injected fault at {operation} {path}")]
@@ -179,10 +200,14 @@ impl Error {
             | Self::Store { .. }
             | Self::ModelUnreachable { .. }
             | Self::ModelAnswer { .. }
+            | Self::Kafka { .. }
+            | Self::Registry { .. }
             | Self::Injected { .. } => ErrorKind::External,
             Self::InvalidWarehouse { .. }
             | Self::InvalidStore { .. }
             | Self::ModelParameter { .. }
+            | Self::RowsLost { .. }
+            | Self::MessageSchema { .. }
             | Self::StoreDamaged { .. }
             | Self::InvalidTopic { .. }
             | Self::Checkpoint { .. }
@@ -218,6 +243,7 @@ impl Error {
                 Some(true) => Retry::Backoff,
                 _ => Retry::Never,
             },
+            Self::Kafka { retry, .. } | Self::Registry { retry, .. } => *retry,
             Self::FileVanished { .. }
             | Self::FileChanged { .. }
             | Self::Locked { .. }

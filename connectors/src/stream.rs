@@ -17,7 +17,9 @@
 //! * [`Source::commit`] tells others how far we are. It is never what a restart relies on.
 
 pub mod checkpoint;
+pub mod form;
 mod lines;
+mod topic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 pub use lines::Lines;
+pub use topic::{Form, Format, Origin, PARAMETERS, RegistryAddress, SchemaPlace, Topic};
 
 use crate::error::Result;
 
