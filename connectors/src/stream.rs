@@ -17,7 +17,9 @@
 //! * [`Source::commit`] tells others how far we are. It is never what a restart relies on.
 
 pub mod checkpoint;
+pub mod dead_letter;
 pub mod form;
+mod kafka;
 mod lines;
 mod topic;
 
@@ -28,9 +30,11 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+pub use kafka::{ClientProperties, Kafka};
 pub use lines::Lines;
 pub use topic::{Form, Format, Origin, PARAMETERS, RegistryAddress, SchemaPlace, Topic};
 
+use crate::clock::Clock;
 use crate::error::Result;
 
 /// A partition of a topic.
@@ -88,6 +92,30 @@ pub enum Start {
     Earliest,
     /// At the first message produced at or after this instant, in milliseconds.
     At(i64),
+}
+
+/// How a topic is read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it begins in partitions that have no position.
+    pub start: Start,
+    /// Properties of the Kafka client.
+    pub properties: ClientProperties,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Opens the source of a topic.
+pub fn open(topic: &Topic, options: &Options) -> Result<Box<dyn Source>> {
+    Ok(match &topic.origin {
+        Origin::Kafka { bootstrap, group } => Box::new(Kafka::open(
+            &topic.name,
+            bootstrap.as_deref(),
+            group.as_deref(),
+            options,
+        )?),
+        Origin::Lines { path } => Box::new(Lines::open(path, &topic.name)?),
+    })
 }
 
 /// A source of messages.
