@@ -21,6 +21,7 @@ use unskewed_kernel::evaluate::mutated_snapshot::{MutatedSnapshot, MutationColum
 use unskewed_kernel::evaluate::point_in_time::PointInTime;
 use unskewed_kernel::evaluate::snapshot_rows::SnapshotRows;
 use unskewed_kernel::evaluate::stream_rows::StreamRows;
+use unskewed_kernel::evaluate::stream_tiles::StreamTiles;
 use unskewed_kernel::hash::hash_keys;
 use unskewed_kernel::run::{Evaluator, Queries as QueryRun, Run as RowRun};
 use unskewed_kernel::window;
@@ -434,6 +435,15 @@ fn evaluator(
             Box::new(SnapshotRows::new(parts, right, time.map(name))?)
         }
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, right)?),
+        EvaluatorPlan::StreamTiles {
+            parts,
+            bases,
+            tile_millis,
+            since_millis,
+        } => {
+            let lengths = (*tile_millis, *since_millis);
+            Box::new(StreamTiles::new(parts, bases, right, lengths)?)
+        }
         EvaluatorPlan::StreamRows {
             datum,
             schema,

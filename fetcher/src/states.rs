@@ -7,6 +7,7 @@ use arrow_array::ArrayRef;
 use unskewed_connectors::kv::Timed;
 use unskewed_kernel::codec::stream_row::StreamRow;
 use unskewed_kernel::codec::streamed::RowCodec;
+use unskewed_kernel::codec::tile::TileCodec;
 use unskewed_kernel::error::KernelError;
 use unskewed_kernel::evaluate::after_batch::{AfterBatch, BatchState, Question};
 use unskewed_planner::definition::DataModel;
@@ -21,8 +22,10 @@ use crate::value::Value;
 pub(crate) struct States {
     after: AfterBatch,
     rows: RowCodec,
-    /// The fingerprint of the schema under which rows are read.
-    row_schema: u64,
+    /// Whether streams keep states of tiles rather than rows.
+    tiled: bool,
+    /// The fingerprint of the schema under which what they keep is read.
+    schema: u64,
 }
 
 /// What the store has of a key.
@@ -38,6 +41,7 @@ struct Read<'a> {
     /// Its place among those asked for.
     number: usize,
     batch: BatchState,
+    /// Rows or tiles, each with its time or that of its latest.
     rows: Vec<(i64, &'a [u8])>,
     query_millis: i64,
 }
@@ -48,7 +52,11 @@ impl States {
         Ok(Self {
             after: AfterBatch::new(&stored.parts, &stored.bases, &stored.inputs)?,
             rows: RowCodec::new(&stored.inputs, mutations)?,
-            row_schema: stream_row(&stored.selected, stored.model).fingerprint(),
+            tiled: stored.tiled,
+            schema: match stored.tiled {
+                true => TileCodec::new("", &stored.parts, &stored.bases)?.fingerprint(),
+                false => stream_row(&stored.selected, stored.model).fingerprint(),
+            },
         })
     }
 
@@ -105,7 +113,7 @@ impl States {
         let stream = stream.transpose().map_err(|error| with_causes(&error))?;
         let mut rows = Vec::new();
         if let Some(stream) = stream {
-            if stream.schema != self.row_schema {
+            if stream.schema != self.schema {
                 return Err(
                     "its stream keeps rows of another schema than its batch says: one of the two \
                      is of an older definition"
@@ -137,7 +145,14 @@ impl States {
     }
 
     fn evaluate(&self, keys: &[Read<'_>]) -> Result<Vec<ArrayRef>, String> {
-        let rows: Vec<Vec<(i64, &[u8])>> = keys.iter().map(|key| key.rows.clone()).collect();
+        let rows = keys.iter().map(|key| match self.tiled {
+            true => Vec::new(),
+            false => key.rows.clone(),
+        });
+        let rows: Vec<Vec<(i64, &[u8])>> = rows.collect();
+        let tiles = keys.iter().filter(|_| self.tiled);
+        let tiles: Result<Vec<_>, _> = tiles.map(|key| self.after.tile_states(&key.rows)).collect();
+        let tiles = tiles.map_err(|error| with_causes(&error))?;
         let (later, bad) = self
             .rows
             .decode(&rows)
@@ -147,9 +162,10 @@ impl States {
         }
         let questions: Vec<Question<'_>> = keys
             .iter()
-            .map(|key| Question {
+            .enumerate()
+            .map(|(number, key)| Question {
                 batch: &key.batch,
-                tiles: None,
+                tiles: tiles.get(number),
                 query_millis: key.query_millis,
             })
             .collect();

@@ -312,6 +312,18 @@ pub enum EvaluatorPlan {
         /// From when on the rows are all there, in milliseconds.
         since_millis: i64,
     },
+    /// The unfinished states of a key's rows, one for each tile of time, packed into one value of the store, and the
+    /// time of the latest row.
+    StreamTiles {
+        /// What a reader finishes.
+        parts: Vec<AggregatePart>,
+        /// For each part the number of its aggregation and bucket: parts of one number share states.
+        bases: Vec<usize>,
+        /// The length of a tile.
+        tile_millis: i64,
+        /// From when on the rows are all there, in milliseconds.
+        since_millis: i64,
+    },
 }
 
 impl EvaluatorPlan {
@@ -322,6 +334,7 @@ impl EvaluatorPlan {
             | Self::SnapshotRows { parts, .. }
             | Self::DayStates { parts }
             | Self::BatchStates { parts, .. }
+            | Self::StreamTiles { parts, .. }
             | Self::MutatedSnapshot { parts, .. } => parts,
             Self::Lookup { .. } | Self::StreamRows { .. } => &[],
         }

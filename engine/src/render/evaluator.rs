@@ -13,6 +13,7 @@ use unskewed_kernel::evaluate::mutated_snapshot::{MutatedSnapshot, MutationColum
 use unskewed_kernel::evaluate::point_in_time::PointInTime;
 use unskewed_kernel::evaluate::snapshot_rows::SnapshotRows;
 use unskewed_kernel::evaluate::stream_rows::StreamRows;
+use unskewed_kernel::evaluate::stream_tiles::StreamTiles;
 use unskewed_kernel::run::{Evaluated, Evaluator, Needs, Queries, Run};
 use unskewed_kernel::window;
 use unskewed_planner::physical::{EvaluatorPlan, Resolution};
@@ -62,6 +63,15 @@ pub(super) fn evaluator(
             })
         }
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, payload)?),
+        EvaluatorPlan::StreamTiles {
+            parts,
+            bases,
+            tile_millis,
+            since_millis,
+        } => {
+            let lengths = (*tile_millis, *since_millis);
+            Box::new(StreamTiles::new(parts, bases, payload, lengths)?)
+        }
         EvaluatorPlan::StreamRows {
             datum,
             schema,

@@ -232,7 +232,9 @@ fn payload_reads(
     };
     columns.extend(evaluator.parts().iter().flat_map(named));
     match evaluator {
-        EvaluatorPlan::PointInTime { .. } | EvaluatorPlan::DayStates { .. } => {}
+        EvaluatorPlan::PointInTime { .. }
+        | EvaluatorPlan::DayStates { .. }
+        | EvaluatorPlan::StreamTiles { .. } => {}
         EvaluatorPlan::Lookup {
             columns: looked_up, ..
         } => {
@@ -486,9 +488,9 @@ impl Rebuild<'_> {
     fn evaluator(&self, right: NodeId, evaluator: &EvaluatorPlan, own: &[usize]) -> EvaluatorPlan {
         let position = |column: usize| self.at(right, column);
         match evaluator {
-            EvaluatorPlan::PointInTime { .. } | EvaluatorPlan::DayStates { .. } => {
-                evaluator.clone()
-            }
+            EvaluatorPlan::PointInTime { .. }
+            | EvaluatorPlan::DayStates { .. }
+            | EvaluatorPlan::StreamTiles { .. } => evaluator.clone(),
             EvaluatorPlan::Lookup { columns, matches } => EvaluatorPlan::Lookup {
                 columns: own.iter().map(|index| position(columns[*index])).collect(),
                 matches: *matches,

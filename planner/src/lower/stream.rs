@@ -172,27 +172,37 @@ fn keep(
         record: record.clone(),
         columns: columns.collect(),
     };
+    let inputs = key_count + 1..width;
+    let key = datum(&upload.key, 0..key_count);
+    // Of rows their datum is kept, of tiles what is aggregated.
+    let (datums, kept) = match upload.tile_millis {
+        None => (
+            vec![key, datum(&upload.stream_row, inputs)],
+            0..key_count + 1,
+        ),
+        Some(_) => (vec![key], 0..width),
+    };
+    let names = ["key_bytes", "datum"].into_iter().take(datums.len());
+    let mut fields: Vec<Field> = names
+        .map(|name| Field::new(name, DataType::Binary))
+        .collect();
+    let led = fields.len();
+    fields.extend(plan.node(rows).schema.fields[kept.clone()].iter().cloned());
     let encode = Encode {
         input: rows,
-        datums: vec![
-            datum(&upload.key, 0..key_count),
-            datum(&upload.stream_row, key_count + 1..width),
-        ],
-        kept: (0..=key_count).collect(),
+        datums,
+        kept: kept.collect(),
     };
-    let mut fields = vec![
-        Field::new("key_bytes", DataType::Binary),
-        Field::new("datum", DataType::Binary),
-    ];
-    let packed = Schema::new(fields.clone());
-    fields.extend(plan.node(rows).schema.fields[..=key_count].iter().cloned());
+    let time = led + key_count;
+    let payload: Vec<usize> = (0..led).chain(time + 1..fields.len()).collect();
+    let packed = Schema::new(payload.iter().map(|index| fields[*index].clone()).collect());
     let label = format!("datums of {}", group.clean_name);
     let datums = plan.add(label, Schema::new(fields), Operator::Encode(encode));
     let arrange = Arrange {
         input: datums,
-        keys: (2..2 + key_count).collect(),
-        time: 2 + key_count,
-        payload: vec![0, 1],
+        keys: (led..time).collect(),
+        time,
+        payload,
     };
     let label = format!("source of {}", group.clean_name);
     let arranged = plan.add(label, packed, Operator::Arrange(arrange));
@@ -273,17 +283,27 @@ fn pack(
         .zip(types)
         .map(|(name, data_type)| Field::new(*name, data_type))
         .collect();
+    let since_millis = since.start_millis();
+    let evaluator = match upload.tile_millis {
+        None => EvaluatorPlan::StreamRows {
+            datum: 1,
+            schema: upload.stream_row.fingerprint(),
+            since_millis,
+        },
+        Some(tile_millis) => EvaluatorPlan::StreamTiles {
+            parts: upload.group.parts.clone(),
+            bases: upload.bases.clone(),
+            tile_millis,
+            since_millis,
+        },
+    };
     let snapshots = Snapshots {
         right: arranged,
         days: PartitionRange {
             start: since,
             end: since,
         },
-        evaluator: EvaluatorPlan::StreamRows {
-            datum: 1,
-            schema: upload.stream_row.fingerprint(),
-            since_millis: since.start_millis(),
-        },
+        evaluator,
         keys: vec![0],
         answer: AnswerRule::AnyRow,
     };

@@ -254,6 +254,10 @@ impl DataflowPlan {
                 let fields = crate::aggregation::batch_fields(parts, bases);
                 fields.into_iter().map(|field| field.data_type).collect()
             }
+            EvaluatorPlan::StreamTiles { parts, bases, .. } => {
+                hold(parts.len() == bases.len(), "a part has no base")?;
+                vec![DataType::Binary, DataType::Long]
+            }
             EvaluatorPlan::DayStates { parts } => {
                 parts.iter().map(|part| part.state_type.clone()).collect()
             }

@@ -149,13 +149,14 @@ fn aggregated(
         let record = record("Value", values.clone(), problems)?;
         return Some((Stored::Values(record), values));
     }
+    let model = group_by.data_model()?;
     let states = StoredStates {
-        model: group_by.data_model()?,
+        model,
         bases: upload::bases(group_by),
         parts,
         inputs,
         selected: selected.clone(),
-        tiled: custom_flag(&group_by.meta_data, "enable_tiling"),
+        tiled: model == DataModel::Events && custom_flag(&group_by.meta_data, "enable_tiling"),
     };
     Some((Stored::States(Box::new(states)), values))
 }

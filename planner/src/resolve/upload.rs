@@ -6,7 +6,7 @@
 use crate::aggregation::batch_fields;
 use crate::avro::{Record, UnsupportedColumn};
 use crate::catalog::Catalog;
-use crate::definition::{Accuracy, DataModel, GroupBy, Source};
+use crate::definition::{Accuracy, DataModel, GroupBy, Source, custom_flag};
 use crate::diagnostic::Diagnostic;
 use crate::expr::Expr;
 use crate::logical::{FeatureGroup, RowSource};
@@ -44,6 +44,8 @@ pub struct UploadGroup {
     pub inputs: Vec<String>,
     /// The schema of what a stream keeps of a row: `selected`, and of a mutation its own time and which side it is.
     pub stream_row: Record,
+    /// How long a tile is, where a stream keeps states of tiles rather than rows.
+    pub tile_millis: Option<i64>,
     /// The schema of the columns that a stream must give; only where there is one.
     pub input: Option<Record>,
 }
@@ -119,6 +121,7 @@ pub(super) fn resolve(
         selected: selected?,
         inputs: inputs.into_iter().map(|field| field.name).collect(),
         stream_row: stream_row?,
+        tile_millis: tile_millis(group_by, &group, states),
         input: input?,
         group,
     })
@@ -137,6 +140,15 @@ pub(super) fn bases(group_by: &GroupBy) -> Vec<usize> {
         }
     }
     bases
+}
+
+/// How long a tile is, where a definition asks for tiles: the shortest hop of its windows, so that no window cuts one.
+/// Mutations are not tiled, since what they take back may lie in any.
+fn tile_millis(group_by: &GroupBy, group: &FeatureGroup, stores_states: bool) -> Option<i64> {
+    let asked = stores_states && custom_flag(&group_by.meta_data, "enable_tiling");
+    let tiled = asked && group.model == DataModel::Events;
+    let hops = group.parts.iter().map(|part| part.window.tail_hop_millis());
+    hops.min().filter(|_| tiled)
 }
 
 /// States of entities need the rows' own time even where no window does: what comes after the batch is held against it.

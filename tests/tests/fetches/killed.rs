@@ -149,7 +149,7 @@ struct History {
 impl History {
     fn new(random: &mut Random) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fill(folder.path(), random);
+        fill(folder.path(), random, 1);
         let sums = json!([{
             "inputColumn": "x", "operation": 7, "argMap": {},
             "windows": [{"length": 1, "timeUnit": 1}],

@@ -89,8 +89,8 @@ fn events_of(warehouse: &Path, random: &mut Random, day: i64) -> Vec<i64> {
     times
 }
 
-/// Writes the left rows of a day, some of them at times of events and at edges.
-fn left_of(warehouse: &Path, random: &mut Random, day: i64, events: &[i64]) {
+/// Writes the left rows of a day, some of them at times of events and at edges, all on a grid.
+fn left_of(warehouse: &Path, random: &mut Random, (day, grid): (i64, i64), events: &[i64]) {
     const ROWS: i64 = 12;
     let start = START + day * DAY;
     let near = |random: &mut Random| events[random.below(events.len() as i64) as usize];
@@ -102,7 +102,7 @@ fn left_of(warehouse: &Path, random: &mut Random, day: i64, events: &[i64]) {
     let mut times: Vec<i64> = (0..ROWS).map(|_| at(random)).collect();
     times
         .iter_mut()
-        .for_each(|at| *at = start + at.rem_euclid(DAY));
+        .for_each(|at| *at = start + at.rem_euclid(DAY) / grid * grid);
     times[0] = start;
     let ids: Vec<i64> = (0..ROWS).map(|row| day * ROWS + row).collect();
     let users: Vec<_> = (0..ROWS)
@@ -116,12 +116,12 @@ fn left_of(warehouse: &Path, random: &mut Random, day: i64, events: &[i64]) {
     write(warehouse, "left", &ds(day), columns);
 }
 
-pub(crate) fn fill(warehouse: &Path, random: &mut Random) {
+pub(crate) fn fill(warehouse: &Path, random: &mut Random, grid: i64) {
     let events: Vec<i64> = (0..DAYS)
         .flat_map(|day| events_of(warehouse, random, day))
         .collect();
     for day in 5..DAYS {
-        left_of(warehouse, random, day, &events);
+        left_of(warehouse, random, (day, grid), &events);
     }
 }
 
@@ -189,31 +189,35 @@ fn training_rows(warehouse: &Path) -> Vec<RecordBatch> {
     table.read(&Selection::all(), None).unwrap()
 }
 
-/// How what came after the batch gets into the store.
-#[derive(Clone, Copy, PartialEq)]
-enum Streamed {
-    FromTables,
-    FromTopics,
+/// How what came after the batch gets into the store, and lies there.
+#[derive(Clone, Copy)]
+struct Streamed {
+    from_topics: bool,
+    tiled: bool,
 }
 
 fn check(seed: u64, streamed: Streamed) {
     let mut random = Random(seed);
     let folder = tempfile::tempdir().unwrap();
-    fill(folder.path(), &mut random);
+    // A tile counts whole or not at all, so it tells the truth at the end of tiles only.
+    let grid = if streamed.tiled { 5 * 60_000 } else { 1 };
+    fill(folder.path(), &mut random, grid);
     let mut right = group_by(&["user"], &["user", "x", "word"], &aggregations(), TEMPORAL);
     right["sources"][0]["events"]["topic"] = json!(TOPIC);
+    if streamed.tiled {
+        right["metaData"]["customJson"] = json!("{\"enable_tiling\": true}");
+    }
     let join = definition(&join(&["user", "id"], &right));
     let right = definition(&right);
     let online = Online::new(folder.path(), 1 + (seed % 2) as usize);
     online.run(Kind::Join, &join, END);
     online.run(Kind::GroupByUpload, &right, BATCH);
     online.load(&right);
-    match streamed {
-        Streamed::FromTables => online.stream(&right, AFTER),
-        Streamed::FromTopics => {
-            let topic = topic_of(folder.path(), SINCE, &mut random);
-            online.stream_topic(&right, TOPIC, topic, seed);
-        }
+    if streamed.from_topics {
+        let topic = topic_of(folder.path(), SINCE, &mut random);
+        online.stream_topic(&right, TOPIC, topic, seed);
+    } else {
+        online.stream(&right, AFTER);
     }
     online.describe(&join);
     let fetcher = online.fetcher();
@@ -288,11 +292,26 @@ fn cell(column: &dyn Array, row: usize) -> Json {
 /// Twelve histories.
 #[test]
 fn fetched_is_trained() {
-    (1..=12).for_each(|seed| check(seed, Streamed::FromTables));
+    let (from_topics, tiled) = (false, false);
+    (1..=12).for_each(|seed| check(seed, Streamed { from_topics, tiled }));
 }
 
 /// As many, whose events come on a topic: those of the days before too, many of them late, some messages broken.
 #[test]
 fn streamed_is_trained() {
-    (21..=32).for_each(|seed| check(seed, Streamed::FromTopics));
+    let (from_topics, tiled) = (true, false);
+    (21..=32).for_each(|seed| check(seed, Streamed { from_topics, tiled }));
+}
+
+/// As many, of which tiles are kept.
+#[test]
+fn tiled_is_trained() {
+    let from_topics = |seed: u64| seed.is_multiple_of(2);
+    (41..=52).for_each(|seed| {
+        let streamed = Streamed {
+            from_topics: from_topics(seed),
+            tiled: true,
+        };
+        check(seed, streamed);
+    });
 }

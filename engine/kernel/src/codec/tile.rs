@@ -59,6 +59,11 @@ impl TileCodec {
         )
     }
 
+    /// Tells tiles of another make apart: the fingerprint of their schema.
+    pub fn fingerprint(&self) -> u64 {
+        self.record.fingerprint()
+    }
+
     /// Decodes tiles to a column of states for each base.
     pub fn decode(&self, tiles: &[&[u8]]) -> Result<Vec<ArrayRef>, KernelError> {
         let decoded = avro::decode(&self.record, &BinaryArray::from_vec(tiles.to_vec()))?;
