@@ -1,16 +1,13 @@
 //! Stores: the contract of each, and the one in TiKV while its cluster fails in every way the test server knows.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "tests say what they found, and which of them cannot run"
-)]
+#![allow(clippy::print_stdout, reason = "a test says what it found")]
 
 mod contract;
 mod failing;
 mod server;
 mod under_load;
 
+use unskewed_connectors::clock::{Clock, SystemClock};
 use unskewed_connectors::kv::{Get, KvStore, Put};
 
 /// Writes one single row.
@@ -40,4 +37,12 @@ fn text(error: &unskewed_connectors::error::Error) -> String {
     let cause = std::error::Error::source(error);
     let cause = cause.map(ToString::to_string).unwrap_or_default();
     format!("{error}: {cause}")
+}
+
+/// Does something until it goes well, for a bounded time.
+fn until(what: &str, done: impl Fn() -> bool) {
+    let clock = SystemClock::new();
+    while !done() {
+        assert!(clock.monotonic().as_secs() < 30, "{what}: not in time");
+    }
 }

@@ -3,6 +3,8 @@
 //!
 //! With `UNSKEWED_TEST_TIKV=pd:2379` tests that need no faults ask that cluster in place of it.
 
+#![allow(clippy::print_stderr, reason = "a test that cannot run says so")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -52,10 +52,12 @@ impl Caller {
         locked(&self.breaker).enter(begun, limit)?;
         // Random pauses, so that those who failed together do not come back together.
         let mut pauses = Backoff::decorrelated_jitter_backoff(5, 500, u32::MAX);
-        for tries in 1.. {
+        let (mut tries, mut reason) = (0, String::from("no answer came"));
+        loop {
+            tries += 1;
             let left = limit.saturating_sub(self.clock.monotonic() - begun);
             // Half of what is left, so that a try that hangs leaves time for another.
-            let reason = match attempt((left / 2).max(TRY_MIN.min(left))) {
+            match attempt((left / 2).max(TRY_MIN.min(left))) {
                 Ok(answer) => {
                     locked(&self.breaker).answered();
                     return Ok(answer);
@@ -64,11 +66,13 @@ impl Caller {
                     locked(&self.breaker).answered();
                     return Err(Failure::Refused { reason });
                 }
-                Err(Trouble::Passing { reason, .. }) => reason,
-            };
+                Err(Trouble::Passing { reason: new, .. }) => reason = new,
+                // What was said before says more.
+                Err(Trouble::Silence) => {}
+            }
             let pause = pauses.next_delay_duration().unwrap_or_default();
             let now = self.clock.monotonic();
-            if now - begun + pause >= limit {
+            if now - begun + pause + TRY_MIN.min(limit / 4) >= limit {
                 locked(&self.breaker).failed(now, reason.clone());
                 return Err(Failure::Late {
                     limit,
@@ -78,7 +82,6 @@ impl Caller {
             }
             self.clock.sleep(pause);
         }
-        unreachable!("the tries do not end by themselves")
     }
 }
 
@@ -127,10 +130,7 @@ impl Reads {
         self.caller.persist(limit, |limit| {
             let session = self.session(limit)?;
             let answer = session.ask(limit, &ask);
-            if let Err(Trouble::Passing {
-                disconnected: true, ..
-            }) = &answer
-            {
+            if answer.as_ref().is_err_and(Trouble::disconnects) {
                 self.forget(&session);
             }
             answer

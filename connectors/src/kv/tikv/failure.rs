@@ -9,7 +9,7 @@ use tikv_client::{Error as ClientError, ProtoKeyError, ProtoRegionError};
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("it did not answer within {} ms and {tries} tries; the last: {reason}", .limit.as_millis())]
+    #[error("it did not answer within {} ms and {tries} tries: {reason}", .limit.as_millis())]
     Late {
         limit: Duration,
         tries: u32,

@@ -37,6 +37,8 @@ pub(super) enum Trouble {
         /// Whether a new connection is needed.
         disconnected: bool,
     },
+    /// No answer came in time.
+    Silence,
 }
 
 impl Trouble {
@@ -44,6 +46,15 @@ impl Trouble {
         Self::Passing {
             reason: reason.into(),
             disconnected: true,
+        }
+    }
+
+    /// Whether the next try needs a new connection.
+    pub(super) fn disconnects(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::Passing { disconnected, .. } => *disconnected,
+            Self::Silence => true,
         }
     }
 }
@@ -113,7 +124,7 @@ impl Session {
         match answer.get() {
             Some(Ok(Ok(answer))) => Ok(answer),
             Some(Ok(Err(error))) => Err(error.into()),
-            Some(Err(_late)) => Err(Trouble::lost("no answer came")),
+            Some(Err(_late)) => Err(Trouble::Silence),
             None => Err(Trouble::lost("the client broke")),
         }
     }
