@@ -6,11 +6,56 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+
+/// A flag that is set when the process is told to stop: by Ctrl-C, or where there are signals by SIGTERM. A second time
+/// ends it at once.
+pub fn stopped_by_signal() -> Result<Arc<AtomicBool>> {
+    let failed = |source| Error::Io {
+        action: "wait for",
+        path: "signals".into(),
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let wait = move || {
+        runtime.block_on(async {
+            signal().await;
+            flag.store(true, Ordering::Release);
+            signal().await;
+            // Whoever asks twice does not want to wait for what is at hand.
+            std::process::exit(130);
+        });
+    };
+    // Nobody waits for it: it ends with the process.
+    std::mem::forget(spawn("signals", wait)?);
+    Ok(stop)
+}
+
+async fn signal() {
+    let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                () = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    interrupted.await;
+}
 
 /// A running thread; joined on drop.
 #[derive(Debug)]

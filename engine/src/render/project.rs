@@ -37,14 +37,18 @@ pub(super) fn project<'scope>(
                 input.for_each(|capability, batch| {
                     let batch = std::mem::take(batch);
                     for (epoch, batch) in batch.by_epoch() {
-                        match meter.time(|| running.apply(epoch, batch)) {
-                            Err(error) => shared.failure.record(error),
-                            Ok(batch) if batch.is_empty() => {}
-                            Ok(mut batch) => {
-                                meter.count(batch.len(), batch.bytes());
-                                let mut session = output.session_with_builder(&capability);
-                                session.give_container(&mut batch);
-                            }
+                        let applied = meter.time(|| match shared.keeps_running {
+                            true => Ok(running.apply_what_can_be(epoch, &batch)),
+                            false => running.apply(epoch, batch).map(|batch| vec![batch]),
+                        });
+                        let batches = applied.unwrap_or_else(|error| {
+                            shared.failure.record(error);
+                            vec![]
+                        });
+                        for mut batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
+                            meter.count(batch.len(), batch.bytes());
+                            let mut session = output.session_with_builder(&capability);
+                            session.give_container(&mut batch);
                         }
                     }
                 });
@@ -66,6 +70,25 @@ struct Running {
 }
 
 impl Running {
+    /// As [`Running::apply`], but a row whose expressions fail is left out, counted and sampled: its neighbours, and
+    /// those to come, are not at fault.
+    fn apply_what_can_be(&mut self, epoch: Epoch, batch: &Batch) -> Vec<Batch> {
+        match self.apply(epoch, batch.clone()) {
+            Ok(batch) => vec![batch],
+            Err(error) if batch.len() <= 1 => {
+                self.projector.refuse(&error.to_string());
+                vec![]
+            }
+            Err(_) => {
+                let middle = batch.len() / 2;
+                let mut batches = self.apply_what_can_be(epoch, &batch.slice(0..middle));
+                let rest = batch.slice(middle..batch.len());
+                batches.extend(self.apply_what_can_be(epoch, &rest));
+                batches
+            }
+        }
+    }
+
     fn apply(&mut self, epoch: Epoch, batch: Batch) -> Result<Batch, EngineError> {
         let record_batch = batch.to_record_batch(&self.input)?;
         let changes = self.projector.apply(&record_batch, batch.into_changes())?;

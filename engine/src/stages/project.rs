@@ -205,6 +205,12 @@ impl Projector {
         })
     }
 
+    /// Counts a row that cannot be computed.
+    pub fn refuse(&mut self, reason: &str) {
+        let place = format!("{}: {reason}", self.label);
+        self.bad.entry(place).or_default().count += 1;
+    }
+
     /// Rows left out since the last call, by reason.
     pub fn take_bad_rows(&mut self) -> BTreeMap<String, BadRows> {
         std::mem::take(&mut self.bad)

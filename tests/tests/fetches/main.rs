@@ -5,5 +5,6 @@
 mod answers;
 mod killed;
 mod online;
+mod poison;
 mod recorded;
 mod training;

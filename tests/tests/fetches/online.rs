@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
 use unskewed_connectors::clock::{Clock, ManualClock};
-use unskewed_connectors::kv::{KvStore, Memory};
+use unskewed_connectors::kv::{Get, KvStore, Memory, Timed};
 use unskewed_connectors::stream::checkpoint::Checkpoints;
 use unskewed_connectors::table::Warehouse;
 use unskewed_engine::job::{
@@ -16,6 +16,7 @@ use unskewed_engine::job::{
 use unskewed_fetcher::external::Registry;
 use unskewed_fetcher::log::{Logged, ResponseLog};
 use unskewed_fetcher::{Fetcher, Request, Response, Settings, Value};
+use unskewed_kernel::codec::stream_row::StreamRow;
 use unskewed_planner::definition::{Definition, Dialect};
 use unskewed_planner::serving::metadata_key;
 use unskewed_tests::topic::{Bad, Topic};
@@ -94,7 +95,7 @@ impl Online {
         name: &str,
         topic: Topic,
         seed: u64,
-    ) {
+    ) -> Outcome {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::open(folder.path().to_str().unwrap(), None).unwrap();
         let topics = BTreeMap::from([(name.to_owned(), topic)]);
@@ -102,7 +103,26 @@ impl Online {
         let places = (&bad as &dyn Topics, checkpoints, self.store.as_ref());
         let (settings, stop) = (StreamSettings::default(), AtomicBool::new(false));
         let definitions = [definition.clone()];
-        job::stream(&definitions, places, &settings, &stop, &self.context()).unwrap();
+        job::stream(&definitions, places, &settings, &stop, &self.context()).unwrap()
+    }
+
+    /// What a stream stores of keys: times and datums.
+    pub(crate) fn streamed(&self, dataset: &str, keys: &[Vec<u8>]) -> Vec<Vec<(i64, Vec<u8>)>> {
+        let get = |key| Get {
+            dataset,
+            generation: None,
+            key,
+        };
+        let gets: Vec<Get<'_>> = keys.iter().map(|key| get(key)).collect();
+        let entries = |row: &Timed| -> Vec<(i64, Vec<u8>)> {
+            let row = StreamRow::read(&row.bytes).unwrap();
+            let owned = |(time, datum): &(i64, &[u8])| (*time, datum.to_vec());
+            row.entries.iter().map(owned).collect()
+        };
+        let rows = self.store.multi_get(&gets).unwrap();
+        rows.iter()
+            .map(|row| row.as_ref().map_or(vec![], entries))
+            .collect()
     }
 
     /// Stores a definition.

@@ -161,6 +161,16 @@ fn aggregations() -> Json {
 
 /// The events of the days since one as a topic: each user's on one partition, in any order of times.
 pub(crate) fn topic_of(warehouse: &Path, since: &str, random: &mut Random) -> Topic {
+    topic_with(warehouse, since, random, |_, _| true)
+}
+
+/// As [`topic_of`], but rows that are not well are messages that cannot be decoded.
+pub(crate) fn topic_with(
+    warehouse: &Path,
+    since: &str,
+    random: &mut Random,
+    is_well: impl Fn(&RecordBatch, usize) -> bool,
+) -> Topic {
     let warehouse = Warehouse::open(warehouse.to_str().unwrap()).unwrap();
     let selection = Selection::all().between("ds", Some(since), None);
     let batches = warehouse
@@ -174,7 +184,8 @@ pub(crate) fn topic_of(warehouse: &Path, since: &str, random: &mut Random) -> To
     for (row, user) in users.iter().enumerate() {
         let partition = user.map_or(0, |user| user.as_bytes()[1] as usize % 3);
         let at = random.below(partitions[partition].len() as i64 + 1) as usize;
-        partitions[partition].insert(at, Some(row as u32));
+        let message = is_well(&rows, row).then_some(row as u32);
+        partitions[partition].insert(at, message);
         if random.below(20) == 0 {
             partitions[partition].push(None);
         }
