@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 
 /// A flag that is set when the process is told to stop: by Ctrl-C, or where there are signals by SIGTERM. A second time
 /// ends it at once.
+#[expect(clippy::exit, reason = "the process is told twice to end")]
 pub fn stopped_by_signal() -> Result<Arc<AtomicBool>> {
     let failed = |source| Error::Io {
         action: "wait for",

@@ -105,6 +105,8 @@ pub struct Receive {
     pub topic: String,
     /// The table that holds what came on it.
     pub table: String,
+    /// Whether its rows are mutations of entities: of a change the side after and the side before.
+    pub mutations: bool,
 }
 
 /// A range of a partition column.

@@ -12,10 +12,12 @@ use arrow_array::{RecordBatch, UInt32Array, new_null_array};
 use arrow_schema::SchemaRef;
 use unskewed_connectors::clock::Clock;
 use unskewed_connectors::error::{Error, Result};
+use unskewed_connectors::stream::dead_letter::Counted;
 use unskewed_connectors::stream::{
     Decoded, Decoder, Message, Messages, Polled, Positions, Rejected, Source, Start, TopicPartition,
 };
-use unskewed_engine::job::Topics;
+use unskewed_engine::job::{Opened, Topics};
+use unskewed_planner::physical::Receive;
 
 use crate::random_join::Random;
 
@@ -91,16 +93,11 @@ impl<'a> Bad<'a> {
 }
 
 impl Topics for Bad<'_> {
-    fn open(
-        &self,
-        topic: &str,
-        columns: &SchemaRef,
-        _: Start,
-    ) -> Result<(Box<dyn Source>, Box<dyn Decoder>)> {
-        let found = &self.topics[topic];
+    fn open(&self, receive: &Receive, columns: &SchemaRef, _: Start) -> Result<Opened> {
+        let found = &self.topics[&receive.topic];
         let seed = self.random.lock().unwrap().below(1 << 30);
         let of = |partition| TopicPartition {
-            topic: Arc::from(topic),
+            topic: Arc::from(receive.topic.as_str()),
             partition,
         };
         let partitions = found.partitions.iter().zip(0..);
@@ -114,7 +111,11 @@ impl Topics for Bad<'_> {
         };
         let columns = Arc::clone(columns);
         let rows = found.rows.clone();
-        Ok((Box::new(source), Box::new(RowDecoder { rows, columns })))
+        Ok(Opened {
+            source: Box::new(source),
+            decoder: Box::new(RowDecoder { rows, columns }),
+            dead_letters: Box::new(Counted::default()),
+        })
     }
 }
 

@@ -21,10 +21,12 @@ use unskewed_connectors::kv::{self, Batch, BatchWrite, Get, KvStore, Put, Timed}
 use unskewed_connectors::stream::checkpoint::Checkpoints;
 use unskewed_connectors::stream::{
     Decoded, Decoder, Message, Messages, Polled, Positions, Source, Start, TopicPartition,
+    dead_letter,
 };
 use unskewed_connectors::table::{PartitionKey, Warehouse, WriteOptions};
-use unskewed_engine::job::{self, Context, NoWatcher, StreamSettings, Topics};
+use unskewed_engine::job::{self, Context, NoWatcher, Opened, StreamSettings, Topics};
 use unskewed_planner::definition::{Definition, Dialect};
+use unskewed_planner::physical::Receive;
 use unskewed_planner::schema::{DataType, Field, Schema};
 
 #[global_allocator]
@@ -154,13 +156,14 @@ fn run(asked: &Asked, how: &str, events: u64, rate: Option<u64>) -> Result<()> {
     let (began, cpu) = (clock.monotonic(), cpu_seconds());
     let places = (&topic as &dyn Topics, checkpoints, &store as &dyn KvStore);
     let settings = StreamSettings::default();
-    job::stream(
+    let outcome = job::stream(
         &[definition],
         places,
         &settings,
         &AtomicBool::new(false),
         &context,
     )?;
+    anyhow::ensure!(outcome.bad_rows == 0 && outcome.rows_out > 0, "{outcome:?}");
     let (took, cpu) = (clock.monotonic() - began, cpu_seconds() - cpu);
     let delays = topic.delays.lock().unwrap_or_else(PoisonError::into_inner);
     let millis = |quantile| delays.value_at_quantile(quantile) as f64 / 1_000.0;
@@ -238,14 +241,9 @@ struct Generated {
 }
 
 impl Topics for Generated {
-    fn open(
-        &self,
-        topic: &str,
-        columns: &SchemaRef,
-        _: Start,
-    ) -> Connected<(Box<dyn Source>, Box<dyn Decoder>)> {
+    fn open(&self, receive: &Receive, columns: &SchemaRef, _: Start) -> Connected<Opened> {
         let of = TopicPartition {
-            topic: Arc::from(topic),
+            topic: Arc::from(receive.topic.as_str()),
             partition: 0,
         };
         let reader = Reader {
@@ -264,7 +262,11 @@ impl Topics for Generated {
             columns: Arc::clone(columns),
             keys: self.keys,
         };
-        Ok((Box::new(reader), Box::new(maker)))
+        Ok(Opened {
+            source: Box::new(reader),
+            decoder: Box::new(maker),
+            dead_letters: Box::new(dead_letter::Counted::default()),
+        })
     }
 }
 

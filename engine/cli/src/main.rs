@@ -23,6 +23,7 @@ mod report;
 mod run_mode;
 mod serve;
 mod store;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -80,9 +81,7 @@ fn execute(command: Command, global: &Global, added: &Variables) -> Result<(), F
         Command::MetadataUpload(args) => {
             store::metadata_upload(&args, &session(&args, global, added)?)
         }
-        Command::GroupByStreaming(args) => {
-            store::stream(&args, &session(&args.job, global, added)?)
-        }
+        Command::GroupByStreaming(args) => stream::run(&args, &session(&args.job, global, added)?),
         Command::Fetch(args) => fetch::run(&args, &Session::start(configuration(global, added)?)),
         Command::Serve(args) => serve::run(&args, &Session::start(configuration(global, added)?)),
         Command::Run(_) => Err(Failure::usage("a run starts no other run")),

@@ -1,4 +1,4 @@
-//! The jobs that fill the key-value store: `bulk-load`, `group-by-streaming` and `metadata-upload`.
+//! The jobs that fill the key-value store at once: `bulk-load` and `metadata-upload`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use unskewed_engine::job::{self, Event, MetadataFile, Watcher};
 use unskewed_planner::definition::{Definition, Dialect};
 use unskewed_planner::serving::metadata_key_of;
 
-use crate::args::{FindingsFormat, JobArgs, StreamArgs};
+use crate::args::{FindingsFormat, JobArgs};
 use crate::report::Failure;
 use crate::{Session, load};
 
@@ -26,33 +26,13 @@ pub(crate) fn bulk_load(args: &JobArgs, session: &Session) -> Result<(), Failure
     Ok(())
 }
 
-/// Streams into the store.
-pub(crate) fn stream(args: &StreamArgs, session: &Session) -> Result<(), Failure> {
-    let Some(since) = args.replay_from else {
-        return Err(Failure::not_yet(
-            "streaming from Kafka (--replay-from DS reads the tables)",
-        ));
-    };
-    let definition = session.load(&args.job.conf_path)?;
-    let store = open(session)?;
-    let warehouse = session.warehouse()?;
-    let options = session.options(&args.job.options, None, since);
-    let context = session.context(&warehouse);
-    let outcome = job::replay(&definition, since, &options, store.as_ref(), &context);
-    session.finish(&outcome.map_err(Failure::job)?, FindingsFormat::default());
-    Ok(())
-}
-
 /// Stores a definition, or all of a folder.
 pub(crate) fn metadata_upload(args: &JobArgs, session: &Session) -> Result<(), Failure> {
     let whole = args.conf_path.is_dir();
-    let mut paths = Vec::new();
-    if whole {
-        walk(&args.conf_path, &mut paths)?;
-        paths.retain(|path| path.components().any(|name| is_kind(name.as_os_str())));
-    } else {
-        paths.push(args.conf_path.clone());
-    }
+    let paths = match whole {
+        true => definition_files(&args.conf_path)?,
+        false => vec![args.conf_path.clone()],
+    };
     let mut files = Vec::new();
     for path in &paths {
         match named(path, session.config.dialect, whole)? {
@@ -79,6 +59,14 @@ pub(crate) fn metadata_upload(args: &JobArgs, session: &Session) -> Result<(), F
 pub(crate) fn open(session: &Session) -> Result<Arc<dyn KvStore>, Failure> {
     let store = kv::open(&session.config.kv, Arc::new(SystemClock::new()));
     store.map_err(|error| Failure::job(job::Error::Table(error)))
+}
+
+/// The files of a folder that may be compiled definitions.
+pub(crate) fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut paths = Vec::new();
+    walk(folder, &mut paths)?;
+    paths.retain(|path| path.components().any(|name| is_kind(name.as_os_str())));
+    Ok(paths)
 }
 
 fn is_kind(name: &std::ffi::OsStr) -> bool {

@@ -107,7 +107,7 @@ fn wrong_input_is_refused() {
         (&["joyn"][..], "did you mean \"join\"?"),
         (
             &["group-by-streaming", "--conf-path", "x"][..],
-            "is not there yet",
+            "cannot be read",
         ),
         (
             &["join", "--conf-path", "/nowhere/j.v1"][..],
@@ -128,7 +128,7 @@ fn wrong_input_is_refused() {
         ),
         (
             &["run", "--mode", "streaming", "--conf", missing][..],
-            "is not there yet",
+            "src.events",
         ),
     ] {
         let output = unskewed(warehouse.path(), words);

@@ -20,6 +20,6 @@ mod publish;
 mod replay;
 mod running;
 
-pub use feed::Topics;
+pub use feed::{Opened, Topics};
 pub use replay::replay;
 pub use running::{StreamSettings, stream};

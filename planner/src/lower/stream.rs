@@ -94,7 +94,8 @@ fn from_topics(
             continue;
         };
         let source = on_day(source, None)?;
-        let input = receive(plan, topic, &source);
+        let mutations = upload.group.model == DataModel::Entities;
+        let input = receive(plan, (topic, mutations), &source);
         let mut project = project(upload, &source, input);
         project.requirements.push(Requirement::CountBefore {
             column: upload.group.keys.len(),
@@ -111,10 +112,15 @@ fn from_topics(
 }
 
 /// What comes on a topic; once for all who want it.
-fn receive(plan: &mut DataflowPlan, topic: &str, source: &RowSource) -> NodeId {
+fn receive(
+    plan: &mut DataflowPlan,
+    (topic, mutations): (&str, bool),
+    source: &RowSource,
+) -> NodeId {
     let receive = Receive {
         topic: topic.into(),
         table: source.table.table.clone(),
+        mutations,
     };
     plan.add(
         topic,

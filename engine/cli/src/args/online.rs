@@ -11,7 +11,13 @@ use super::JobArgs;
 
 const STREAM_EXAMPLES: &str = "\
 Examples:
+  unskewed --kv embedded:./kv group-by-streaming --conf-path production/group_bys/team/spend.v1 --kafka-bootstrap k1:9092
+  unskewed group-by-streaming --conf-path production/group_bys --kafka-properties client.properties --dead-letters ./dead
+  unskewed group-by-streaming --conf-path production/group_bys/team/spend.v1 --topic-parameter path=events.jsonl
   unskewed group-by-streaming --conf-path production/group_bys/team/spend.v1 --replay-from 2024-03-02
+
+Of a folder every group-by with a topic is streamed, in one process; group-bys of one topic read it once.
+A stream that is killed and started again goes on where it was. Stop with Ctrl-C or SIGTERM.
 
 A replay reads the days of the tables behind the group-by's topics, from the day given to the last, as if their rows had
 come through the topic, and ends. A day before the batch's end does no harm: readers take what the batch lacks.";
@@ -44,9 +50,45 @@ pub(crate) struct StreamArgs {
     /// Read the tables behind the topics, from this day on, and end
     #[arg(long, value_name = "DS")]
     pub(crate) replay_from: Option<Partition>,
-    /// Kafka brokers
+    /// Kafka brokers, instead of those that topics name
     #[arg(long, value_name = "HOST:PORT,…")]
     pub(crate) kafka_bootstrap: Option<String>,
+    /// A property of the Kafka client, by librdkafka's name
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) kafka_property: Vec<String>,
+    /// A file of such properties, a line each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kafka_properties: Option<PathBuf>,
+    /// Said of topics besides what definitions say: format, registry, schema, path and so on
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) topic_parameter: Vec<String>,
+    /// Where the stream keeps what it has read [default: beside the embedded store]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) checkpoint: Option<String>,
+    /// Where messages go that cannot be decoded: a folder, kafka:TOPIC, or none, which counts them
+    #[arg(long, value_name = "PLACE", default_value = "none")]
+    pub(crate) dead_letters: String,
+    /// Longest time between an event's coming and its being published
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) epoch_millis: u64,
+    /// Seconds between checkpoints
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) checkpoint_seconds: u64,
+    /// Days before the end of the last batch that late events still count in
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) horizon_days: i32,
+    /// End once everything is read that is in the topics now
+    #[arg(long)]
+    pub(crate) until_end: bool,
+    /// Read and compute, but write to no store
+    #[arg(long)]
+    pub(crate) mock_writes: bool,
+    /// Accepted: how far events lag is measured anyway
+    #[arg(long, value_name = "N", hide = true)]
+    pub(crate) lag_millis: Option<u64>,
+    /// Accepted: --log says how much is told
+    #[arg(long, short = 'd', hide = true)]
+    pub(crate) debug: bool,
 }
 
 /// A service that answers requests.

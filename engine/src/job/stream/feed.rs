@@ -11,10 +11,11 @@ use arrow_array::UInt32Array;
 use arrow_schema::SchemaRef;
 use unskewed_connectors::error::{Error, Result};
 use unskewed_connectors::stream::checkpoint::{Addition, Progress, Read, Received};
+use unskewed_connectors::stream::dead_letter::{DeadLetter, DeadLetters};
 use unskewed_connectors::stream::{
-    Decoder, Message, Messages, Polled, Positions, Source, Start, TopicPartition,
+    Decoder, Message, Messages, Polled, Positions, Rejected, Source, Start, TopicPartition,
 };
-use unskewed_planner::physical::NodeId;
+use unskewed_planner::physical::{NodeId, Receive};
 
 use super::patience::Patience;
 use crate::exchange::SPLIT_SHIFT;
@@ -23,15 +24,20 @@ use crate::live::Fed;
 /// Rows that one message gives at most: an entity's change has a side before and a side after.
 const ROWS_OF_MESSAGE: u64 = 2;
 
+/// A topic that can be read.
+pub struct Opened {
+    /// Its messages.
+    pub source: Box<dyn Source>,
+    /// What makes rows of them.
+    pub decoder: Box<dyn Decoder>,
+    /// Where those go that give none.
+    pub dead_letters: Box<dyn DeadLetters>,
+}
+
 /// Where topics are.
 pub trait Topics {
-    /// Opens a topic, as a definition names it, for rows of these columns.
-    fn open(
-        &self,
-        topic: &str,
-        columns: &SchemaRef,
-        start: Start,
-    ) -> Result<(Box<dyn Source>, Box<dyn Decoder>)>;
+    /// Opens a topic for rows of these columns.
+    fn open(&self, receive: &Receive, columns: &SchemaRef, start: Start) -> Result<Opened>;
 }
 
 /// Messages that could not be decoded.
@@ -39,6 +45,19 @@ pub trait Topics {
 pub(super) struct Refused {
     pub(super) count: u64,
     pub(super) samples: Vec<String>,
+}
+
+impl Refused {
+    fn add(&mut self, letters: &[DeadLetter]) {
+        self.count += letters.len() as u64;
+        for letter in letters {
+            let (offset, partition, topic) = (letter.offset, letter.partition, &letter.topic);
+            self.samples.push(format!(
+                "message {offset} of partition {partition} of {topic}: {}",
+                letter.reason
+            ));
+        }
+    }
 }
 
 /// The reading of one receiver.
@@ -51,8 +70,7 @@ pub(super) struct Feed {
     /// Whether its topic has ended.
     pub(super) ended: bool,
     pub(super) read: Read,
-    source: Box<dyn Source>,
-    decoder: Box<dyn Decoder>,
+    opened: Opened,
     /// Since the last checkpoint.
     received: Vec<Received>,
     span: Option<(i64, i64)>,
@@ -86,21 +104,19 @@ pub(super) struct Brought {
 impl Feed {
     /// Reads on from what a checkpoint says was read.
     pub(super) fn open(
-        topics: &dyn Topics,
-        (receiver, topic, name): (NodeId, &str, String),
+        mut opened: Opened,
+        (receiver, name): (NodeId, String),
         columns: SchemaRef,
-        (read, start): (Read, Start),
+        read: Read,
     ) -> Result<Self> {
-        let (mut source, decoder) = topics.open(topic, &columns, start)?;
-        source.seek(&positions(&read))?;
+        opened.source.seek(&positions(&read))?;
         Ok(Self {
             receiver,
             name,
             columns,
             ended: false,
             read,
-            source,
-            decoder,
+            opened,
             received: Vec::new(),
             span: None,
         })
@@ -108,7 +124,7 @@ impl Feed {
 
     /// How far the topic reaches now.
     pub(super) fn ends(&mut self) -> Result<Positions> {
-        self.source.ends()
+        self.opened.source.ends()
     }
 
     /// Whether everything before these positions has been read.
@@ -128,7 +144,7 @@ impl Feed {
         patience: Patience<'_>,
     ) -> Result<Brought> {
         let mut brought = Brought::default();
-        match patience.call(|| self.source.poll(messages_max, wait))? {
+        match patience.call(|| self.opened.source.poll(messages_max, wait))? {
             Polled::Idle => {}
             Polled::End => self.ended = true,
             Polled::Messages(all) => {
@@ -156,18 +172,14 @@ impl Feed {
         let known = messages.partition_point(|message| message.offset < progress.next);
         let new = &messages[known..];
         if !new.is_empty() {
-            let decoded = patience.call(|| self.decoder.decode(new))?;
+            let decoded = patience.call(|| self.opened.decoder.decode(new))?;
             brought.messages += new.len() as u64;
-            for rejected in &decoded.rejected {
-                brought.refused.count += 1;
-                let offset = new[rejected.message as usize].offset;
-                let (topic, partition) = (&of.topic, of.partition);
-                brought.refused.samples.push(format!(
-                    "message {offset} of partition {partition} of {topic}: {}",
-                    rejected.reason
-                ));
-            }
             let now = patience.clock.now_millis();
+            let letters = letters(new, &decoded.rejected, (&of, now));
+            if !letters.is_empty() {
+                patience.call(|| self.opened.dead_letters.put(&letters))?;
+                brought.refused.add(&letters);
+            }
             self.widen(new.iter().map(|message| message.millis.unwrap_or(now)));
             if decoded.rows.num_rows() > 0 {
                 let places = places(new, &decoded.message, &of)?;
@@ -209,7 +221,7 @@ impl Feed {
 
     /// Tells the topic how far it is read.
     pub(super) fn commit(&mut self) -> Result<()> {
-        self.source.commit(&positions(&self.read))
+        self.opened.source.commit(&positions(&self.read))
     }
 }
 
@@ -240,6 +252,27 @@ pub(super) fn fed_again(receiver: NodeId, received: &Received) -> Vec<Fed> {
 fn positions(read: &Read) -> Positions {
     let next = |(of, progress): (&TopicPartition, &Progress)| (of.clone(), progress.next);
     read.iter().map(next).collect()
+}
+
+/// What is kept of messages that were rejected.
+fn letters(
+    messages: &[Message],
+    rejected: &[Rejected],
+    (of, at_millis): (&TopicPartition, i64),
+) -> Vec<DeadLetter> {
+    let letter = |rejected: &Rejected| {
+        let message = &messages[rejected.message as usize];
+        DeadLetter {
+            topic: Arc::clone(&of.topic),
+            partition: of.partition,
+            offset: message.offset,
+            reason: rejected.reason.clone(),
+            key: message.key.clone(),
+            payload: message.payload.clone(),
+            at_millis,
+        }
+    };
+    rejected.iter().map(letter).collect()
 }
 
 /// The place of each row: its message's offset, and which of the message's rows it is.

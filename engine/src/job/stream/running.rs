@@ -43,6 +43,8 @@ pub struct StreamSettings {
     pub checkpoint_millis: u64,
     /// Days before the end of the last batch that late rows still count in.
     pub horizon_days: i32,
+    /// Whether to end once everything is read that was in the topics at the start.
+    pub until_end: bool,
     /// Bad rows and messages met before the stream fails; `None` for any number.
     pub max_bad_rows: Option<u64>,
 }
@@ -54,6 +56,7 @@ impl Default for StreamSettings {
             epoch_messages: 50_000,
             checkpoint_millis: 10_000,
             horizon_days: 2,
+            until_end: false,
             max_bad_rows: None,
         }
     }
@@ -170,7 +173,8 @@ impl Running<'_> {
         self.catch_up(&mut live, &kept)?;
         let mut saved = self.context.clock.monotonic();
         loop {
-            let over = self.patience.is_over() || self.feeds.iter().all(|feed| feed.ended);
+            let ended = self.settings.until_end || self.feeds.iter().all(|feed| feed.ended);
+            let over = ended || self.patience.is_over();
             if !over {
                 self.epoch(&mut live)?;
             }
@@ -232,14 +236,10 @@ impl Running<'_> {
             Some(_) => self.checkpoints.read(&name),
             None => Read::new(),
         };
-        let what = (node.id, receive.topic.as_str(), name);
         let open = || {
-            Feed::open(
-                self.topics,
-                what.clone(),
-                Arc::clone(&columns),
-                (read.clone(), start),
-            )
+            let opened = self.topics.open(receive, &columns, start)?;
+            let own = (node.id, name.clone());
+            Feed::open(opened, own, Arc::clone(&columns), read.clone())
         };
         Ok(self.patience.call(open)?)
     }
