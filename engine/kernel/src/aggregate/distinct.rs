@@ -15,7 +15,7 @@ use unskewed_planner::aggregation::{AggregatePart, Operation};
 use unskewed_planner::schema::DataType;
 
 use super::bind::{Shape, type_error};
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, NONE};
 use super::fold::Visitor;
 use super::java_map::JavaMap;
 use super::output::{Numbers, Output};
@@ -61,7 +61,9 @@ pub(crate) fn bind_unique<V: Visitor>(
         ArrowType::Binary => (0..elements.len() as u32).collect(),
         other => return Err(type_error(part, other)),
     };
-    let mut examples = vec![0; ids.iter().max().map_or(0, |id| *id as usize + 1)];
+    // A null's number is beyond all others.
+    let largest = ids.iter().filter(|id| **id != NONE).max();
+    let mut examples = vec![0; largest.map_or(0, |id| *id as usize + 1)];
     for (element, id) in ids.iter().enumerate().rev() {
         if let Some(example) = examples.get_mut(*id as usize) {
             *example = element as u32;
@@ -217,7 +219,7 @@ impl Aggregator for Unique {
     /// Windows slide forward over a key's rows, so each row enters and leaves a window once.
     fn by_ranges(&self, elements: Elements<'_>, windows: Windows<'_>) -> Option<Vec<Self::Output>> {
         let Windows { timeline, windows } = windows;
-        let mut counts = vec![0_u32; self.ids.iter().max().map_or(0, |id| *id as usize + 1)];
+        let mut counts = vec![0_u32; self.examples.len()];
         let mut outputs = Vec::with_capacity(windows.len());
         for window in windows {
             let mut output = self.output(true);
