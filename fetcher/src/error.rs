@@ -77,6 +77,14 @@ pub enum FetchError {
         /// Why.
         reason: String,
     },
+    /// An answer that its schema has no form for.
+    #[error("the answer of {name} could not be encoded: {reason}")]
+    Unencodable {
+        /// The join.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// An external source failed.
     #[error("external source {name} failed: {reason}")]
     External {
@@ -132,6 +140,7 @@ impl FetchError {
             Self::Undecodable { .. } => "undecodable",
             Self::Store { .. } => "store",
             Self::Derivation { .. } => "derivation",
+            Self::Unencodable { .. } => "unencodable",
             Self::External { .. } => "external",
             Self::Unregistered { .. } => "unregistered_external",
         }

@@ -14,6 +14,7 @@ use crate::external::{Keys, Registry};
 use crate::group::{Asked, Group, Row};
 use crate::join::{Collected, Join};
 use crate::known::Known;
+use crate::listing;
 use crate::log::ResponseLog;
 use crate::observed;
 use crate::request::{Features, Request, Response};
@@ -345,6 +346,17 @@ impl Fetcher {
     /// The schemas of a join's keys and answers.
     pub fn join_schema(&self, name: &str) -> Result<serde_json::Value, FetchError> {
         self.join(name).map(|join| join.schema())
+    }
+
+    /// A join's features as an Avro datum of the value schema that [`Fetcher::join_schema`] tells; what is not among the
+    /// features is null.
+    pub fn join_datum(&self, name: &str, features: &Features) -> Result<Vec<u8>, FetchError> {
+        self.join(name)?.datum(&features.values)
+    }
+
+    /// Names of the joins that are online, in order.
+    pub fn joins(&self) -> Result<Vec<String>, FetchError> {
+        listing::online_joins(self.store.as_ref())
     }
 
     /// Whether the store answers.

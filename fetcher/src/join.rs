@@ -137,37 +137,57 @@ impl Join {
         collected: &BTreeMap<String, Value>,
         answered: &BTreeMap<String, Value>,
     ) -> Result<Logged, String> {
-        let nothing = Value::Null;
-        let names = self.logged.iter().map(|field| without_number(&field.name));
-        let of = |name: &str| {
-            answered
-                .get(name)
-                .or(collected.get(name))
-                .unwrap_or(&nothing)
-        };
-        let values: Vec<&Value> = names.map(of).collect();
+        let value_bytes = self.encoded(|name| answered.get(name).or(collected.get(name)))?;
         Ok(Logged {
             join_name: join_name.into(),
             key_bytes,
-            value_bytes: log::datum(&self.served.logged_values, &self.logged, &values)?,
+            value_bytes,
             ts_millis,
             schema_hash: Some(self.schema_hash.clone()),
         })
     }
 
-    /// The schemas of keys and answers as Avro's texts, and where each value is from.
+    /// An answer as a datum of the value schema.
+    pub(crate) fn datum(&self, answered: &BTreeMap<String, Value>) -> Result<Vec<u8>, FetchError> {
+        let encoded = self.encoded(|name| answered.get(name));
+        encoded.map_err(|reason| FetchError::Unencodable {
+            name: self.served.name.clone(),
+            reason,
+        })
+    }
+
+    fn encoded<'a>(&self, of: impl Fn(&str) -> Option<&'a Value>) -> Result<Vec<u8>, String> {
+        let nothing = Value::Null;
+        let names = self.logged.iter().map(|field| without_number(&field.name));
+        let values: Vec<&Value> = names.map(|name| of(name).unwrap_or(&nothing)).collect();
+        log::datum(&self.served.logged_values, &self.logged, &values)
+    }
+
+    /// The schemas of keys and answers as Avro's texts, and where each value is from, as the reference's service says it.
     pub(crate) fn schema(&self) -> serde_json::Value {
-        let value = |field: &Field| {
-            let data_type = field.data_type.to_string();
-            serde_json::json!({"featureName": field.name, "type": data_type})
-        };
+        let values = self.served.values.iter();
+        let value_infos: Vec<serde_json::Value> =
+            values.filter_map(|field| self.value_info(field)).collect();
         serde_json::json!({
             "joinName": self.served.name,
             "keySchema": self.served.logged_keys.to_text(),
             "valueSchema": self.served.logged_values.to_text(),
             "schemaHash": self.schema_hash,
-            "valueInfos": self.served.values.iter().map(value).collect::<Vec<_>>(),
+            "valueInfos": value_infos,
         })
+    }
+
+    /// Where a value before derivations is from.
+    fn value_info(&self, field: &Field) -> Option<serde_json::Value> {
+        let (group_name, prefix, keys) = self.served.origin(&field.name)?;
+        let left_keys: Vec<&str> = keys.iter().map(|key| key.left.as_str()).collect();
+        Some(serde_json::json!({
+            "fullName": field.name,
+            "groupName": group_name,
+            "prefix": prefix,
+            "leftKeys": left_keys,
+            "schemaString": field.data_type.to_string(),
+        }))
     }
 
     /// What a log must know to read logged requests: names and schemas, as one text.

@@ -15,6 +15,7 @@ mod fetcher;
 mod group;
 mod join;
 mod known;
+mod listing;
 pub mod log;
 mod observed;
 mod request;

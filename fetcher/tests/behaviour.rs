@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use serde_json::{Value as Json, json};
@@ -17,7 +19,7 @@ use unskewed_fetcher::{Features, FetchError, Fetcher, Request, Settings, Value};
 use unskewed_kernel::codec::avro;
 use unskewed_planner::avro::Record;
 use unskewed_planner::schema::{DataType, Field, Schema};
-use unskewed_planner::serving::{METADATA_DATASET, SERVING_INFO_KEY, batch_dataset};
+use unskewed_planner::serving::{METADATA_DATASET, SERVING_INFO_KEY, TEAM_DATASET, batch_dataset};
 
 /// A store that can be told to fail.
 struct Failing {
@@ -223,6 +225,105 @@ fn everything_together() {
         "ext_doubling_twice": 8, "total": 2.5, "own": 0.5,
     });
     assert_eq!(Json::Object(features.to_json()), expected);
+}
+
+/// An answer as a datum is decoded by the schema that is told, and has the answer's values; what failed is null.
+#[test]
+fn answers_as_datums() {
+    let world = world();
+    let schema = world.fetcher.join_schema("team/j").unwrap();
+    let record = Record::parse(schema["valueSchema"].as_str().unwrap()).unwrap();
+    let decoded = |features: &Features| {
+        let datum = world.fetcher.join_datum("team/j", features).unwrap();
+        let read = avro::decode(&record, &BinaryArray::from_vec(vec![&datum])).unwrap();
+        assert!(read.bad.is_empty(), "{:?}", read.bad);
+        let names = record.fields.iter().map(|field| field.name.clone());
+        let told = |column: &ArrayRef| {
+            let text = arrow_cast::display::array_value_to_string(column, 0).unwrap();
+            (!column.is_null(0)).then_some(text)
+        };
+        names
+            .zip(read.columns.iter().map(told))
+            .collect::<BTreeMap<String, Option<String>>>()
+    };
+    let all = decoded(&world.join(&json!({"user": "u1", "store": 2, "n": 4})));
+    let some = |text: &str| Some(text.to_owned());
+    let expected = [
+        ("ext_doubling_twice", some("8")),
+        ("own", some("0.5")),
+        ("team_by_shop_a", None),
+        ("team_by_shop_b", some("2.0")),
+        ("team_by_user_a", some("x")),
+        ("team_by_user_b", some("0.5")),
+        ("total", some("2.5")),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value));
+    assert_eq!(all, BTreeMap::from(expected));
+    let failed = decoded(&world.join(&json!({"user": "u2", "n": -1})));
+    assert_eq!(failed["total"], None);
+    assert_eq!(failed["own"], some("2.0"));
+}
+
+/// Where each value before derivations is from, in the words of the reference's service.
+#[test]
+fn values_say_where_they_are_from() {
+    let schema = world().fetcher.join_schema("team/j").unwrap();
+    let infos = schema["valueInfos"].as_array().unwrap();
+    let of = |name: &str| infos.iter().find(|info| info["fullName"] == name).unwrap();
+    assert_eq!(
+        *of("team_by_shop_b"),
+        json!({
+            "fullName": "team_by_shop_b", "groupName": "team.by_shop", "prefix": null, "leftKeys": ["store"],
+            "schemaString": "double",
+        })
+    );
+    assert_eq!(
+        *of("ext_doubling_twice"),
+        json!({
+            "fullName": "ext_doubling_twice", "groupName": "doubling", "prefix": null, "leftKeys": ["n"],
+            "schemaString": "bigint",
+        })
+    );
+    assert_eq!(infos.len(), 5);
+}
+
+/// Joins are listed by what teams' lists name, if they are online and there.
+#[test]
+fn joins_that_are_online() {
+    let world = world();
+    assert_eq!(world.fetcher.joins(), Ok(vec![]));
+    let put = |dataset: &str, key: &str, value: &str| {
+        let put = Put {
+            dataset,
+            key: key.as_bytes(),
+            value: value.as_bytes(),
+            millis: 0,
+            expires_millis: None,
+        };
+        world.store.multi_put(&[put]).unwrap();
+    };
+    let list = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| STANDARD.encode(word))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let off = json!({"metaData": {"name": "other.k", "online": 0}}).to_string();
+    put(METADATA_DATASET, "joins/other/k", &off);
+    put(TEAM_DATASET, "joins", &list(&["other", "team"]));
+    put(
+        TEAM_DATASET,
+        "joins/other",
+        &list(&["joins/other/k", "joins/other/gone"]),
+    );
+    put(TEAM_DATASET, "joins/team", &list(&["joins/team/j"]));
+    assert_eq!(world.fetcher.joins(), Ok(vec!["team.j".to_owned()]));
+    put(TEAM_DATASET, "joins/team", "no Base64");
+    assert!(matches!(
+        world.fetcher.joins(),
+        Err(FetchError::Unusable { .. })
+    ));
 }
 
 /// A part that fails costs its own features and what is derived of them, whatever their names; the others are there.

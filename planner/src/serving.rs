@@ -18,7 +18,8 @@ pub const SERVING_INFO_KEY: &str = "group_by_serving_info";
 pub const EDGE_COLUMN: &str = "edge_bytes";
 /// The dataset of compiled definitions.
 pub const METADATA_DATASET: &str = "ZIPLINE_METADATA";
-/// The dataset of each team's definitions.
+/// The dataset of each team's definitions: under `joins/{team}` the keys of its joins, under `joins` the teams that have
+/// any, in Base64 each and separated by commas.
 pub const TEAM_DATASET: &str = "CHRONON_ENTITY_BY_TEAM";
 
 /// The dataset of what batches store of a group-by, by the group-by's name in any of its forms.

@@ -1,7 +1,7 @@
-//! `metadata-upload`: compiled definitions into the key-value store, and each team's list of them.
+//! `metadata-upload`: compiled definitions into the key-value store, each team's list of them, and the list of teams.
 //!
 //! Promises: all definitions of a call become visible before the lists that name them. A whole folder replaces the
-//! lists of its teams; a single file is added to its team's.
+//! lists of its teams; a single file is added to its team's. Teams are only ever added to theirs.
 
 use std::collections::BTreeMap;
 
@@ -48,18 +48,26 @@ pub fn metadata_upload(
         rows.push(row(METADATA_DATASET, &file.key, text));
     }
     put(&rows, store, millis)?;
+    let mut teams: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for list in lists.keys() {
+        if let Some((kind, team)) = list.split_once('/') {
+            let teams = teams.entry(kind.to_owned()).or_default();
+            teams.push(team.to_owned());
+        }
+    }
     let mut named = Vec::new();
-    for (list, mut keys) in lists {
+    for (list, keys) in lists {
         let before = if whole {
             Vec::new()
         } else {
             listed(&list, store)?
         };
-        keys.extend(before.iter().map(String::as_str));
-        keys.sort_unstable();
-        keys.dedup();
-        let encoded: Vec<String> = keys.iter().map(|key| STANDARD.encode(key)).collect();
-        named.push(row(TEAM_DATASET, &list, encoded.join(",")));
+        let keys = keys.into_iter().map(str::to_owned);
+        named.push(row(TEAM_DATASET, &list, list_of(before, keys)));
+    }
+    for (kind, teams) in teams {
+        let before = listed(&kind, store)?;
+        named.push(row(TEAM_DATASET, &kind, list_of(before, teams)));
     }
     put(&named, store, millis)?;
     Ok(Outcome {
@@ -83,7 +91,16 @@ fn put(rows: &[(&str, String, String)], store: &dyn KvStore, millis: i64) -> Res
     Ok(store.multi_put(&puts)?)
 }
 
-/// The keys that a team's list has.
+/// A list of what it had before and what is new, each once.
+fn list_of(mut words: Vec<String>, new: impl IntoIterator<Item = String>) -> String {
+    words.extend(new);
+    words.sort_unstable();
+    words.dedup();
+    let encoded = words.iter().map(|word| STANDARD.encode(word));
+    encoded.collect::<Vec<_>>().join(",")
+}
+
+/// What a list has.
 fn listed(list: &str, store: &dyn KvStore) -> Result<Vec<String>> {
     let get = Get {
         dataset: TEAM_DATASET,
@@ -144,7 +161,7 @@ mod tests {
             file("h.v1", "alpha"),
             file("g.v1", "beta"),
         ];
-        assert_eq!(upload(&files, true).rows_out, 5);
+        assert_eq!(upload(&files, true).rows_out, 6);
         let text = read(&store, METADATA_DATASET, "group_bys/beta/g.v1").unwrap();
         assert!(
             text.starts_with(r#"{"metaData":{"name":"beta.g.v1""#),
@@ -164,5 +181,9 @@ mod tests {
         upload(&[file("i.v1", "alpha")], true);
         assert_eq!(list(), names(&["i.v1"]));
         assert_eq!(read(&store, TEAM_DATASET, "joins/alpha"), None);
+        let teams = ["alpha", "beta"]
+            .map(|team| STANDARD.encode(team))
+            .join(",");
+        assert_eq!(read(&store, TEAM_DATASET, "group_bys"), Some(teams));
     }
 }

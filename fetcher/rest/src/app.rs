@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use serde_json::{Map, Value as Json, json};
 use unskewed_connectors::clock::Clock;
-use unskewed_fetcher::{FetchError, Fetcher, Request, Response, Value};
+use unskewed_fetcher::{Features, FetchError, Fetcher, Request, Response, Value};
 
 use crate::answer::{self, Answer};
 use crate::limits::Limits;
 use crate::observed::Metrics;
-use crate::route::{Kind, Route};
+use crate::route::{Form, Kind, Route};
 
 /// What answers requests.
 pub struct App {
@@ -64,12 +66,27 @@ impl App {
                 let text = self.metrics.render();
                 answer::text(StatusCode::OK, "text/plain; version=0.0.4", text)
             }
+            Route::Joins => self.joins(),
             Route::Schema { kind, name } => self.schema(*kind, name),
             Route::Features {
                 kind,
+                form,
                 name,
                 at_millis,
-            } => self.features(*kind, name, *at_millis, body).await,
+            } => {
+                let responses = self.features(*kind, name, *at_millis, body).await;
+                responses.map_or_else(
+                    |refused| refused,
+                    |answered| self.rows(*form, name, answered),
+                )
+            }
+        }
+    }
+
+    fn joins(&self) -> Answer {
+        match self.fetcher.joins() {
+            Ok(names) => answer::json(StatusCode::OK, &json!({"joinNames": names})),
+            Err(error) => failed(&error),
         }
     }
 
@@ -91,26 +108,27 @@ impl App {
         }
     }
 
+    /// The objects of keys and what each gets; or the answer to a request that is refused or failed as a whole.
     async fn features(
         &self,
         kind: Kind,
         name: &str,
         at_millis: Option<i64>,
         body: &[u8],
-    ) -> Answer {
+    ) -> Result<Vec<(Json, Response)>, Answer> {
         let rows: Vec<Json> = match serde_json::from_slice(body) {
             Ok(Json::Array(rows)) => rows,
-            Ok(_) => return refused("the body must be a list of objects of keys"),
-            Err(error) => return refused(format!("the body is no JSON: {error}")),
+            Ok(_) => return Err(refused("the body must be a list of objects of keys")),
+            Err(error) => return Err(refused(format!("the body is no JSON: {error}"))),
         };
         if rows.len() > self.limits.rows {
             let problem = format!("{} rows, allowed are {}", rows.len(), self.limits.rows);
-            return answer::errors(StatusCode::PAYLOAD_TOO_LARGE, problem);
+            return Err(answer::errors(StatusCode::PAYLOAD_TOO_LARGE, problem));
         }
         let mut requests = Vec::with_capacity(rows.len());
         for (number, row) in rows.iter().enumerate() {
             let Json::Object(keys) = row else {
-                return refused(format!("row {number} is no object of keys"));
+                return Err(refused(format!("row {number} is no object of keys")));
             };
             let keys = keys
                 .iter()
@@ -127,36 +145,50 @@ impl App {
         };
         // What is wrong with a join's definition is wrong with the whole request.
         if let (Kind::Join, Some(Err(error))) = (kind, responses.first().map(|r| &r.outcome)) {
-            return failed(error);
+            return Err(failed(error));
         }
-        let results = rows
-            .into_iter()
-            .zip(responses)
-            .map(|(keys, response)| row(keys, &response));
-        let results: Vec<Json> = results.collect();
+        Ok(rows.into_iter().zip(responses).collect())
+    }
+
+    fn rows(&self, form: Form, name: &str, answered: Vec<(Json, Response)>) -> Answer {
+        let row = |(keys, response): (Json, Response)| {
+            let told = match (response.outcome, form) {
+                (Ok(None), _) => Ok(Map::new()),
+                (Ok(Some(features)), Form::Named) => Ok(named(&features)),
+                (Ok(Some(features)), Form::Datum) => self.datum(name, features),
+                (Err(error), _) => Err(error),
+            };
+            let mut row = Map::new();
+            let status = if told.is_ok() { "Success" } else { "Failure" };
+            row.insert("status".into(), status.into());
+            row.insert("entityKeys".into(), keys);
+            match told {
+                Ok(told) => row.extend(told),
+                Err(error) => drop(row.insert("error".into(), error.to_string().into())),
+            }
+            Json::Object(row)
+        };
+        let results: Vec<Json> = answered.into_iter().map(row).collect();
         answer::json(StatusCode::OK, &json!({"results": results}))
+    }
+
+    /// Values as one datum, and beside it what failed.
+    fn datum(&self, name: &str, features: Features) -> Result<Map<String, Json>, FetchError> {
+        let datum = self.fetcher.join_datum(name, &features)?;
+        let errors = Features {
+            failures: features.failures,
+            values: BTreeMap::new(),
+        };
+        let mut told = Map::new();
+        told.insert("featureAvroString".into(), STANDARD.encode(datum).into());
+        told.insert("featuresErrors".into(), Json::Object(errors.to_json()));
+        Ok(told)
     }
 }
 
-fn row(keys: Json, response: &Response) -> Json {
-    let mut row = Map::new();
-    let status = if response.outcome.is_ok() {
-        "Success"
-    } else {
-        "Failure"
-    };
-    row.insert("status".into(), status.into());
-    row.insert("entityKeys".into(), keys);
-    match &response.outcome {
-        Ok(None) => {}
-        Ok(Some(features)) => {
-            row.insert("features".into(), Json::Object(features.to_json()));
-        }
-        Err(error) => {
-            row.insert("error".into(), error.to_string().into());
-        }
-    }
-    Json::Object(row)
+/// Values and what failed, by name.
+fn named(features: &Features) -> Map<String, Json> {
+    Map::from_iter([("features".to_owned(), Json::Object(features.to_json()))])
 }
 
 fn refused(problem: impl Into<String>) -> Answer {

@@ -3,6 +3,8 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /v1/features/{join,groupby}/NAME`, `POST /v1/fetch/{join,groupby}/NAME` | a row for each object of keys in the body's list, in order |
+//! | `POST /v2/fetch/join/NAME` | the same, each row's values as an Avro datum in Base64 |
+//! | `GET /v1/joins`, `GET /v1/{join,groupby}/NAME/schema` | names of joins that are online; schemas of keys and values |
 //! | `GET /ping` | `"Pong!"` |
 //! | `GET /health`, `GET /ready` | whether the process lives; whether the store answers |
 //! | `GET /config` | what it was started with, secrets left out |

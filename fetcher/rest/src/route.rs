@@ -20,11 +20,21 @@ impl Kind {
     }
 }
 
+/// How features are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// By name, as JSON.
+    Named,
+    /// As one Avro datum, in Base64.
+    Datum,
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Features {
         kind: Kind,
+        form: Form,
         name: String,
         /// As of when; now when absent.
         at_millis: Option<i64>,
@@ -33,6 +43,8 @@ pub(crate) enum Route {
         kind: Kind,
         name: String,
     },
+    /// The names of joins.
+    Joins,
     Ping,
     Health,
     Ready,
@@ -70,14 +82,18 @@ impl Route {
             ["ready"] => (Self::Ready, Method::GET),
             ["config"] => (Self::Config, Method::GET),
             ["metrics"] => (Self::Metrics, Method::GET),
-            ["v1", "features" | "fetch", kind, _, ..] => {
+            ["v1", "joins"] => (Self::Joins, Method::GET),
+            ["v1", "features" | "fetch", kind, _, ..] | ["v2", "fetch", kind @ "join", _, ..] => {
                 let kind = Kind::of(kind).ok_or(NoRoute::Unknown)?;
-                let name = name(&words[3..])?;
-                let at_millis = query.map(at_millis).transpose()?;
                 let features = Self::Features {
                     kind,
-                    name,
-                    at_millis,
+                    form: if words[0] == "v2" {
+                        Form::Datum
+                    } else {
+                        Form::Named
+                    },
+                    name: name(&words[3..])?,
+                    at_millis: query.map(at_millis).transpose()?,
                 };
                 (features, Method::POST)
             }
@@ -99,6 +115,9 @@ impl Route {
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Features {
+                form: Form::Datum, ..
+            } => "fetch_v2_join",
+            Self::Features {
                 kind: Kind::Join, ..
             } => "features_join",
             Self::Features {
@@ -106,6 +125,7 @@ impl Route {
                 ..
             } => "features_groupby",
             Self::Schema { .. } => "schema",
+            Self::Joins => "joins",
             Self::Ping => "ping",
             Self::Health => "health",
             Self::Ready => "ready",
@@ -137,6 +157,7 @@ mod tests {
         let features = |kind, name: &str| {
             Ok(Route::Features {
                 kind,
+                form: Form::Named,
                 name: name.into(),
                 at_millis: None,
             })
@@ -155,6 +176,15 @@ mod tests {
             post("/v1/fetch/groupby/team.g"),
             features(Kind::GroupBy, "team.g")
         );
+        let datum = Route::Features {
+            kind: Kind::Join,
+            form: Form::Datum,
+            name: "team/j.v1".into(),
+            at_millis: None,
+        };
+        assert_eq!(post("/v2/fetch/join/team%2Fj.v1"), Ok(datum));
+        assert_eq!(post("/v2/fetch/groupby/team.g"), Err(NoRoute::Unknown));
+        assert_eq!(get("/v1/joins"), Ok(Route::Joins));
         assert_eq!(post("/v1/features/table/x"), Err(NoRoute::Unknown));
         assert_eq!(post("/v1/features/join/%ff"), Err(NoRoute::Name));
         assert_eq!(

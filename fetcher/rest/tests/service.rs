@@ -135,6 +135,10 @@ fn refusals() {
             "at_millis=T",
         ),
         ("GET", "/v1/join/a%2Fb/schema", "", 404, "no join"),
+        ("GET", "/v1/joins", "", 200, "{\"joinNames\":[]}"),
+        ("POST", "/v2/fetch/join/a%2Fb", "[{}]", 404, "no join"),
+        ("POST", "/v2/fetch/join/a%2Fb", "[]", 200, "results"),
+        ("POST", "/v2/fetch/groupby/a.b", "[]", 404, "nothing at"),
     ];
     for (method, path, body, status, text) in cases {
         let (got, answer) = server.ask(method, path, "", body);

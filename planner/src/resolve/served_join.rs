@@ -43,6 +43,8 @@ pub struct ServedJoin {
 pub struct ServedPart {
     /// The group-by's full name.
     pub group_by: String,
+    /// The definition's own prefix.
+    pub prefix: Option<String>,
     /// What its columns begin with.
     pub full_prefix: String,
     /// For each of its keys, the request's key that it is.
@@ -63,6 +65,8 @@ pub struct RequestKey {
 pub struct ServedExternal {
     /// The source's name.
     pub source: String,
+    /// The definition's own prefix.
+    pub prefix: Option<String>,
     /// What its columns begin with.
     pub full_prefix: String,
     /// Whether the request itself brings the values.
@@ -85,9 +89,23 @@ pub struct DerivedColumn {
 }
 
 impl ServedJoin {
-    /// The prefixes of what a column of the base comes from; empty for keys and times.
+    /// The prefix of what a column of the base comes from; nothing for keys and times.
     pub fn owner(&self, column: usize) -> Option<&str> {
-        let name = &self.base.fields[column].name;
+        self.full_prefix_of(&self.base.fields[column].name)
+    }
+
+    /// What a value comes from: the name of the group-by or external source, the definition's own prefix, and the keys.
+    pub fn origin(&self, value: &str) -> Option<(&str, Option<&str>, &[RequestKey])> {
+        let owner = self.full_prefix_of(value)?;
+        if let Some(part) = self.parts.iter().find(|part| part.full_prefix == owner) {
+            return Some((&part.group_by, part.prefix.as_deref(), &part.keys));
+        }
+        let mut externals = self.externals.iter();
+        let found = externals.find(|external| external.full_prefix == owner)?;
+        Some((&found.source, found.prefix.as_deref(), &found.keys))
+    }
+
+    fn full_prefix_of(&self, name: &str) -> Option<&str> {
         let parts = self.parts.iter().map(|part| &part.full_prefix);
         let externals = self.externals.iter().map(|external| &external.full_prefix);
         // The longest: one prefix may begin with another.
@@ -126,6 +144,7 @@ pub(super) fn resolve<'a>(
         }
         parts.push(ServedPart {
             group_by: part.group_by.name().into(),
+            prefix: part.prefix.clone(),
             full_prefix,
             keys: pairs,
         });
@@ -198,6 +217,7 @@ fn external(part: &ExternalPart) -> Option<ServedExternal> {
     };
     Some(ServedExternal {
         source: part.source.metadata.name.clone().unwrap_or_default(),
+        prefix: part.prefix.clone(),
         full_prefix: naming::external_prefix(part),
         contextual: left::is_contextual(part),
         key_types: keys.iter().map(|key| key.data_type.clone()).collect(),
