@@ -229,16 +229,17 @@ impl Join {
         answer: &Result<BTreeMap<String, Value>, FetchError>,
         collected: &mut Collected,
     ) {
-        let prefix = &self.served.externals[part].full_prefix;
-        match answer {
+        let external = &self.served.externals[part];
+        let prefix = &external.full_prefix;
+        let typed = answer.as_ref().map_err(Clone::clone);
+        match typed.and_then(|values| typed_as_declared(external, values)) {
             Ok(values) => {
                 for (name, value) in values {
-                    let name = feature_column(prefix, name);
-                    collected.values.insert(name, value.clone());
+                    collected.values.insert(feature_column(prefix, name), value);
                 }
             }
             Err(error) => {
-                collected.failures.insert(prefix.clone(), error.clone());
+                collected.failures.insert(prefix.clone(), error);
             }
         }
     }
@@ -384,6 +385,28 @@ fn derived(served: &ServedJoin, name: &str, value: Result<&Expr, &String>) -> De
             .filter_map(|c| Some(served.owner(c)?.to_owned()))
             .collect(),
     }
+}
+
+/// Values of an external source as its schema declares them; what it does not declare stays as it is.
+fn typed_as_declared<'a>(
+    external: &ServedExternal,
+    values: &'a BTreeMap<String, Value>,
+) -> Result<Vec<(&'a str, Value)>, FetchError> {
+    let typed = |(name, value): (&'a String, &Value)| {
+        let declared = external.values.iter().find(|field| field.name == *name);
+        let Some(field) = declared else {
+            return Ok((name.as_str(), value.clone()));
+        };
+        let value = columns::cast(value, &field.data_type);
+        match columns::column(&[&value], &field.data_type) {
+            Ok(_) => Ok((name.as_str(), value)),
+            Err(problem) => Err(FetchError::External {
+                name: external.source.clone(),
+                reason: format!("{name}: {problem}"),
+            }),
+        }
+    };
+    values.iter().map(typed).collect()
 }
 
 /// The short name of a logging schema: the first ten characters of its MD5 in Base64.

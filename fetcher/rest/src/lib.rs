@@ -16,6 +16,7 @@
 mod access;
 mod answer;
 mod app;
+mod external;
 mod limits;
 mod observed;
 mod route;
@@ -24,6 +25,7 @@ mod tls;
 
 pub use access::Tokens;
 pub use app::App;
+pub use external::{HttpSource, InvalidAddress, Patience};
 pub use limits::Limits;
 pub use observed::Metrics;
 pub use server::{Server, ServerError, Settings, told_to_stop};
