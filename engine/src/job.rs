@@ -41,7 +41,7 @@ pub use metadata_export::{Entity, Exported, export_definition, export_embedded, 
 pub use metadata_upload::{MetadataFile, metadata_upload};
 #[cfg(feature = "sql")]
 pub use staging_query::explain as explain_query;
-pub use stream::{Opened, StreamSettings, Topics, replay, stream};
+pub use stream::{Opened, StreamSettings, Streams, Topics, replay, stream, streams};
 
 use unskewed_connectors::clock::Clock;
 use unskewed_connectors::table::Warehouse;

@@ -143,7 +143,7 @@ fn run(asked: &Asked, how: &str, events: u64, rate: Option<u64>) -> Result<()> {
         rate,
         clock: Arc::clone(&clock),
         puts,
-        delays: Arc::new(Mutex::new(Histogram::new(3)?)),
+        delays: Arc::new(Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?)),
     };
     let checkpoints = Checkpoints::open(&format!("{folder}/checkpoints"), None)?;
     let context = Context {
@@ -156,8 +156,9 @@ fn run(asked: &Asked, how: &str, events: u64, rate: Option<u64>) -> Result<()> {
     let (began, cpu) = (clock.monotonic(), cpu_seconds());
     let places = (&topic as &dyn Topics, checkpoints, &store as &dyn KvStore);
     let settings = StreamSettings::default();
+    let streams = job::streams(&[definition], &context)?;
     let outcome = job::stream(
-        &[definition],
+        streams,
         places,
         &settings,
         &AtomicBool::new(false),

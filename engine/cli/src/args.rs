@@ -17,7 +17,7 @@ pub(crate) use measure::{
     MetadataExportArgs, Shown, StatsArgs,
 };
 pub(crate) use model::ModelArgs;
-pub(crate) use online::{FetchArgs, FetchType, ServeArgs, StreamArgs};
+pub(crate) use online::{FetchArgs, FetchType, ServeArgs, StreamArgs, StreamOptions};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -393,6 +393,15 @@ impl Session {
         }
     }
 
+    /// Another of the same configuration, for a thread of its own.
+    fn beside(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            clock: SystemClock::new(),
+            progress: Progress::new(&self.config),
+        }
+    }
+
     fn load(&self, path: &Path) -> Result<Definition, Failure> {
         load(path, self.config.dialect)
     }

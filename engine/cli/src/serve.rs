@@ -1,6 +1,7 @@
 //! `serve`: the fetcher over HTTP, until told to stop.
 
 mod log;
+mod streaming;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +49,11 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> Result<(), Failure> {
         max_age: every * 6,
     };
     let store = store::open(session)?;
+    let mut streaming = None;
+    if let Some(path) = &args.stream {
+        let store = Arc::clone(&store);
+        streaming = Some(streaming::start(path, &args.streaming, store, session)?);
+    }
     let fetcher = Fetcher::new(store, Arc::clone(&clock), Registry::default(), settings);
     let fetcher = match &args.log_responses {
         None => fetcher,
@@ -76,7 +82,12 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> Result<(), Failure> {
     let _refresher = refresher(fetcher, every)?;
     let text = format!("listening on {scheme}://{}", server.address());
     session.progress.on(&Event::Note(&text));
-    server.run(told_to_stop()).map_err(|error| failure(&error))
+    let Some(mut streaming) = streaming else {
+        return server.run(told_to_stop()).map_err(|error| failure(&error));
+    };
+    let served = server.run(streaming.or_failed(told_to_stop()));
+    streaming.finish()?;
+    served.map_err(|error| failure(&error))
 }
 
 fn refresher(fetcher: Arc<Fetcher>, every: Duration) -> Result<Refresher, Failure> {

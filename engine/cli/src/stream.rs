@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arrow_schema::SchemaRef;
 use unskewed_connectors::clock::{Clock, SystemClock};
@@ -12,53 +13,83 @@ use unskewed_connectors::spawn::stopped_by_signal;
 use unskewed_connectors::stream::ClientProperties;
 use unskewed_connectors::stream::checkpoint::Checkpoints;
 use unskewed_connectors::stream::{self, Start, Topic, dead_letter, form};
-use unskewed_engine::job::{self, Event, Opened, StreamSettings, Topics, Watcher};
+use unskewed_engine::job::{
+    self, Event, Opened, Outcome, StreamSettings, Streams, Topics, Watcher,
+};
 use unskewed_planner::definition::{Accuracy, Definition};
 use unskewed_planner::physical::Receive;
 
-use crate::args::{FindingsFormat, StreamArgs};
+use crate::args::{FindingsFormat, StreamArgs, StreamOptions};
 use crate::report::Failure;
 use crate::store::{self, definition_files};
 use crate::{Session, load};
 
 /// Streams into the store, until the topics end or the process is told to stop.
 pub(crate) fn run(args: &StreamArgs, session: &Session) -> Result<(), Failure> {
-    let definitions = definitions(args, session)?;
+    let definitions = definitions(&args.job.conf_path, session)?;
     let warehouse = session.warehouse()?;
     let context = session.context(&warehouse);
-    let outcome = match args.replay_from {
-        Some(since) => {
-            let [definition] = &definitions[..] else {
-                return Err(Failure::usage(
-                    "--replay-from reads the tables of one definition",
-                ));
-            };
-            let store = store::open(session)?;
-            let options = session.options(&args.job.options, None, since);
-            job::replay(definition, since, &options, store.as_ref(), &context)
-        }
-        None => {
-            let topics = CommandTopics::new(args)?;
-            let checkpoints = checkpoints(args, &session.config.kv)?;
-            let store: Arc<dyn KvStore> = match args.mock_writes {
-                true => Arc::new(Memory::new(Arc::new(SystemClock::new()))),
-                false => store::open(session)?,
-            };
-            let settings = StreamSettings {
-                epoch_millis: args.epoch_millis,
-                checkpoint_millis: args.checkpoint_seconds.saturating_mul(1_000),
-                horizon_days: args.horizon_days,
-                until_end: args.until_end,
-                max_bad_rows: session.config.max_bad_rows,
-                ..StreamSettings::default()
-            };
-            let stop = stopped_by_signal().map_err(failed)?;
-            let places = (&topics as &dyn Topics, checkpoints, store.as_ref());
-            job::stream(&definitions, places, &settings, &stop, &context)
-        }
+    let outcome = if let Some(since) = args.replay_from {
+        let [definition] = &definitions[..] else {
+            let text = "--replay-from reads the tables of one definition";
+            return Err(Failure::usage(text));
+        };
+        let store = store::open(session)?;
+        let options = session.options(&args.job.options, None, since);
+        job::replay(definition, since, &options, store.as_ref(), &context).map_err(Failure::job)?
+    } else {
+        // Before anything is opened or made.
+        let streams = job::streams(&definitions, &context).map_err(Failure::job)?;
+        let store: Arc<dyn KvStore> = match args.mock_writes {
+            true => Arc::new(Memory::new(Arc::new(SystemClock::new()))),
+            false => store::open(session)?,
+        };
+        let stop = stopped_by_signal().map_err(failed)?;
+        let until_end = args.until_end;
+        let stream = Stream {
+            streams,
+            path: &args.job.conf_path,
+            options: &args.stream,
+            until_end,
+        };
+        stream.run((store.as_ref(), &stop), session)?
     };
-    session.finish(&outcome.map_err(Failure::job)?, FindingsFormat::default());
+    session.finish(&outcome, FindingsFormat::default());
     Ok(())
+}
+
+/// What is streamed, and how.
+pub(crate) struct Stream<'a> {
+    pub(crate) streams: Streams,
+    /// Where the definitions are.
+    pub(crate) path: &'a Path,
+    pub(crate) options: &'a StreamOptions,
+    pub(crate) until_end: bool,
+}
+
+impl Stream<'_> {
+    /// Streams into a store until the end, or until it is told to stop.
+    pub(crate) fn run(
+        self,
+        (store, stop): (&dyn KvStore, &AtomicBool),
+        session: &Session,
+    ) -> Result<Outcome, Failure> {
+        let topics = CommandTopics::new(self.options)?;
+        let checkpoints = checkpoints(self.options, self.path, &session.config.kv)?;
+        let settings = StreamSettings {
+            epoch_millis: self.options.epoch_millis,
+            checkpoint_millis: self.options.checkpoint_seconds.saturating_mul(1_000),
+            horizon_days: self.options.horizon_days,
+            until_end: self.until_end,
+            max_bad_rows: session.config.max_bad_rows,
+            ..StreamSettings::default()
+        };
+        let warehouse = session.warehouse()?;
+        let context = session.context(&warehouse);
+        let places = (&topics as &dyn Topics, checkpoints, store);
+        let outcome = job::stream(self.streams, places, &settings, stop, &context);
+        outcome.map_err(Failure::job)
+    }
 }
 
 fn failed(error: Error) -> Failure {
@@ -66,8 +97,7 @@ fn failed(error: Error) -> Failure {
 }
 
 /// The definition, or of a folder every group-by that streams.
-fn definitions(args: &StreamArgs, session: &Session) -> Result<Vec<Definition>, Failure> {
-    let path = &args.job.conf_path;
+pub(crate) fn definitions(path: &Path, session: &Session) -> Result<Vec<Definition>, Failure> {
     if !path.is_dir() {
         return Ok(vec![session.load(path)?]);
     }
@@ -98,10 +128,10 @@ fn streams(definition: &Definition) -> bool {
 }
 
 /// Where checkpoints are: as asked for, else beside the embedded store.
-fn checkpoints(args: &StreamArgs, kv: &str) -> Result<Checkpoints, Failure> {
+fn checkpoints(args: &StreamOptions, path: &Path, kv: &str) -> Result<Checkpoints, Failure> {
     let beside = || {
         let folder = kv.strip_prefix("embedded:")?;
-        let name = args.job.conf_path.file_name()?.to_string_lossy();
+        let name = path.file_name()?.to_string_lossy();
         let folder = format!("{}-checkpoints", folder.trim_end_matches('/'));
         Some(Path::new(&folder).join(&*name).display().to_string())
     };
@@ -121,7 +151,7 @@ struct CommandTopics {
 }
 
 impl CommandTopics {
-    fn new(args: &StreamArgs) -> Result<Self, Failure> {
+    fn new(args: &StreamOptions) -> Result<Self, Failure> {
         let mut parameters = pairs(&args.topic_parameter, "--topic-parameter")?;
         if let Some(bootstrap) = &args.kafka_bootstrap {
             parameters.insert("bootstrap".into(), bootstrap.clone());

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -213,6 +215,88 @@ fn a_stream_that_is_killed_goes_on() {
     assert!(letters(&shop.path("dead")) <= 7);
 }
 
+/// Answers of a service by HTTP.
+fn post(address: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all((head + body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A service streams into the store that it alone may open, and says what it streamed.
+#[test]
+fn a_service_streams_into_its_own_store() {
+    let shop = Shop::new();
+    shop.run(&[
+        "--kv",
+        "embedded:kv",
+        "bulk-load",
+        "--conf-path",
+        "spend.json",
+    ]);
+    let lines: String = (AFTER..EVENTS)
+        .map(|number| {
+            let (user, _, at) = event(number);
+            format!("{{\"user\": \"{user}\", \"amount\": 1, \"ts\": {at}}}\n")
+        })
+        .collect();
+    shop.write("events.jsonl", &lines);
+    let words = [
+        "--kv",
+        "embedded:kv",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--stream",
+        "spend.json",
+        "--topic-parameter",
+        "type=lines",
+        "--topic-parameter",
+        "path=events.jsonl",
+    ];
+    let mut service = shop.command(&words).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(service.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let listening = said.find(|line| line.contains("listening on")).unwrap();
+    let address = listening
+        .rsplit("http://")
+        .next()
+        .unwrap()
+        .trim()
+        .to_owned();
+    let at = START + 7 * DAY;
+    let path = format!("/v1/features/groupby/shop.spend?at_millis={at}");
+    // All of the last two days' events, one each, and none of the batch.
+    let wanted = |number: &i64| event(*number).0 == "u1" && event(*number).2 >= at - DAY;
+    let count = (AFTER..EVENTS).filter(wanted).count();
+    let wanted = format!("\"amount_sum_1d\":{count}");
+    let mut answer = String::new();
+    for _ in 0..200 {
+        answer = post(&address, &path, r#"[{"user": "u1"}]"#).replace(' ', "");
+        if answer.contains(&wanted) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(answer.contains(&wanted), "{wanted} in {answer}");
+    let told = Command::new("kill")
+        .args(["-TERM", &service.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(told.success());
+    assert!(service.wait().unwrap().success());
+    assert!(
+        shop.path("kv-checkpoints/spend.json/manifest.json")
+            .exists()
+    );
+}
+
 /// What is wrong is said before anything is read.
 #[test]
 fn wrong_streams_are_refused() {
@@ -257,4 +341,17 @@ fn wrong_streams_are_refused() {
         assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
         assert!(said.contains(part), "{words:?}: {said}");
     }
+    // A definition that cannot be streamed leaves no trace.
+    let no_topic = GROUP_BY.replace("\"topic\": \"kafka://events/format=json\",", "");
+    shop.write("plain.json", &no_topic);
+    let words = [
+        "--kv",
+        "embedded:none",
+        "group-by-streaming",
+        "--conf-path",
+        "plain.json",
+    ];
+    let output = shop.command(&words).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!shop.path("none").exists() && !shop.path("none-checkpoints").exists());
 }

@@ -22,4 +22,4 @@ mod running;
 
 pub use feed::{Opened, Topics};
 pub use replay::replay;
-pub use running::{StreamSettings, stream};
+pub use running::{StreamSettings, Streams, stream, streams};

@@ -220,14 +220,16 @@ impl History {
             checkpoint_millis: random.below(2).cast_unsigned() * 20,
             ..StreamSettings::default()
         };
-        let definitions = std::slice::from_ref(&self.definition);
         let context = self.context(1 + random.below(2) as usize);
         let places = (
             &topics as &dyn job::Topics,
             checkpoints,
             store as &dyn KvStore,
         );
-        let done = job::stream(definitions, places, &settings, &store.fuse.burnt, &context);
+        let definitions = std::slice::from_ref(&self.definition);
+        let streams = job::streams(definitions, &context).unwrap();
+        let stop = &store.fuse.burnt;
+        let done = job::stream(streams, places, &settings, stop, &context);
         done.map(drop).map_err(|error| error.to_string())
     }
 

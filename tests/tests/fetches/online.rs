@@ -102,8 +102,8 @@ impl Online {
         let bad = Bad::new(&topics, Arc::clone(&self.clock) as Arc<dyn Clock>, seed);
         let places = (&bad as &dyn Topics, checkpoints, self.store.as_ref());
         let (settings, stop) = (StreamSettings::default(), AtomicBool::new(false));
-        let definitions = [definition.clone()];
-        job::stream(&definitions, places, &settings, &stop, &self.context()).unwrap()
+        let streams = job::streams(std::slice::from_ref(definition), &self.context()).unwrap();
+        job::stream(streams, places, &settings, &stop, &self.context()).unwrap()
     }
 
     /// What a stream stores of keys: times and datums.

@@ -25,10 +25,12 @@ come through the topic, and ends. A day before the batch's end does no harm: rea
 const SERVE_EXAMPLES: &str = "\
 Examples:
   unskewed --kv embedded:./kv serve
+  unskewed serve --stream production/group_bys --kafka-bootstrap k1:9092
   unskewed serve --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem --token-file tokens
   curl -d '[{\"user\": \"u1\"}]' http://127.0.0.1:8080/v1/features/join/team%2Ftraining.v1
 
-An embedded store has one owner: what loads and streams into it asks for it while no service runs on it.
+An embedded store has one owner: what loads into it asks for it while no service runs on it; what streams into it, the
+service itself does, with --stream.
 Stop with Ctrl-C or SIGTERM: requests at hand are answered first.";
 
 const FETCH_EXAMPLES: &str = "\
@@ -41,15 +43,9 @@ A line of requests is {\"type\": \"join\" or \"group_by\", \"name\", \"keys\", \
 milliseconds, the answer is as of now. Each gets a line {\"request\", \"values\"} or {\"request\", \"error\"}, in the
 same order. What of a join could not be had is the text of NAME_exception among its values.";
 
-/// A stream of a group-by.
+/// How topics are streamed.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = STREAM_EXAMPLES)]
-pub(crate) struct StreamArgs {
-    #[command(flatten)]
-    pub(crate) job: JobArgs,
-    /// Read the tables behind the topics, from this day on, and end
-    #[arg(long, value_name = "DS")]
-    pub(crate) replay_from: Option<Partition>,
+pub(crate) struct StreamOptions {
     /// Kafka brokers, instead of those that topics name
     #[arg(long, value_name = "HOST:PORT,…")]
     pub(crate) kafka_bootstrap: Option<String>,
@@ -77,6 +73,19 @@ pub(crate) struct StreamArgs {
     /// Days before the end of the last batch that late events still count in
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) horizon_days: i32,
+}
+
+/// A stream of a group-by.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = STREAM_EXAMPLES)]
+pub(crate) struct StreamArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Read the tables behind the topics, from this day on, and end
+    #[arg(long, value_name = "DS")]
+    pub(crate) replay_from: Option<Partition>,
+    #[command(flatten)]
+    pub(crate) stream: StreamOptions,
     /// End once everything is read that is in the topics now
     #[arg(long)]
     pub(crate) until_end: bool,
@@ -122,6 +131,11 @@ pub(crate) struct ServeArgs {
     /// File to which answers of joins with a sample percent are added, a line of JSON each
     #[arg(long, value_name = "FILE")]
     pub(crate) log_responses: Option<PathBuf>,
+    /// Also stream into the store: a compiled group-by, or a folder of them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stream: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) streaming: StreamOptions,
     /// Seconds between looks for new batches and definitions
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) refresh_seconds: u64,

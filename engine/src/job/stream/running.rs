@@ -62,15 +62,24 @@ impl Default for StreamSettings {
     }
 }
 
-/// Streams these group-bys until their topics end or `stop` is set. `checkpoints`: the folder of theirs.
+/// Group-bys that can be streamed.
+#[derive(Clone, Debug)]
+pub struct Streams(Vec<UploadGroup>);
+
+/// What is to be streamed, or everything that is wrong with it. Nothing is read but definitions and schemas.
+pub fn streams(definitions: &[Definition], context: &Context<'_>) -> Result<Streams> {
+    resolve(definitions, context).map(Streams)
+}
+
+/// Streams until the topics end or `stop` is set. `checkpoints` are those of these streams.
 pub fn stream(
-    definitions: &[Definition],
+    streams: Streams,
     (topics, checkpoints, store): (&dyn Topics, Checkpoints, &dyn KvStore),
     settings: &StreamSettings,
     stop: &AtomicBool,
     context: &Context<'_>,
 ) -> Result<Outcome> {
-    let uploads = resolve(definitions, context)?;
+    let Streams(uploads) = streams;
     let patience = Patience {
         clock: context.clock,
         watcher: context.watcher,
