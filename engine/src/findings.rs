@@ -80,7 +80,9 @@ pub struct Spread {
     pub name: String,
     /// Fractions and the values at them.
     pub quantiles: Vec<(f64, f64)>,
-    /// What it is held against: its name and quantiles.
+    /// What its own line is called beside another.
+    pub side: String,
+    /// What it is held against: what that is called, and its quantiles.
     pub other: Option<(String, Vec<(f64, f64)>)>,
 }
 

@@ -92,10 +92,10 @@ fn caption(spread: &Spread) -> String {
     match &spread.other {
         None => name,
         Some((other, _)) => {
-            let other = escaped(other);
+            let (own, other) = (escaped(&spread.side), escaped(other));
             format!(
-                "{name}<span class=\"key first\"></span>this\
-                 <span class=\"key second\"></span>{other}"
+                "{name}<div class=\"keys\"><span><i class=\"first\"></i>{own}</span>\
+                 <span><i class=\"second\"></i>{other}</span></div>"
             )
         }
     }
@@ -229,6 +229,7 @@ mod tests {
         let spread = Spread {
             name: "f".into(),
             quantiles,
+            side: "now".into(),
             other,
         };
         findings.add("d", "distributions", Content::Spreads(vec![spread]));
@@ -236,6 +237,7 @@ mod tests {
         assert!(page.contains("a &lt;b&gt; &amp; c") && !page.contains("<script>x"));
         assert!(page.contains("--share:26%") && page.contains("<table id=\"features\">"));
         assert_eq!(page.matches("<svg").count(), 3);
+        assert!(page.contains("</i>now</span>") && page.contains("</i>before</span>"));
         assert!(!page.contains("http://") || page.contains("www.w3.org/2000/svg"));
         assert_eq!(page, render(&findings));
     }
@@ -257,6 +259,7 @@ mod tests {
             plots::spread(&Spread {
                 name: "f".into(),
                 quantiles: flat,
+                side: String::new(),
                 other: None
             })
             .is_some()

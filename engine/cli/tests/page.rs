@@ -26,7 +26,12 @@ fn copy(from: &Path, to: &Path) {
 fn prepare(case: &str, folder: &Path) {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/cases");
     copy(&cases.join(case), folder);
-    for table in std::fs::read_dir(folder.join("input")).unwrap() {
+    lay_tables(&folder.join("input"), folder);
+}
+
+/// Copies tables named `database.table` into the folder's warehouse.
+fn lay_tables(tables: &Path, folder: &Path) {
+    for table in std::fs::read_dir(tables).unwrap() {
         let table = table.unwrap().path();
         let name = table.file_name().unwrap().to_string_lossy().into_owned();
         let (database, name) = name.split_once('.').unwrap();
@@ -128,34 +133,71 @@ fn check_page(browser: &Path, page: &Path, tables: &[&str], found: &Value) {
     assert!(dom.contains("<svg"), "nothing is drawn");
 }
 
+/// Runs a job for its findings and its page, and holds one against the other.
+fn check_report(browser: &Path, folder: &Path, words: &str, tables: &[&str]) {
+    let page = folder.join("page.html");
+    let words = format!("{words} --format json --report {}", page.display());
+    let output = unskewed(folder, &words);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    check_page(browser, &page, tables, &found);
+}
+
+/// The browser; a test says so where there is none.
+fn browser_or_skip() -> Option<PathBuf> {
+    let found = browser();
+    if found.is_none() {
+        println!("skipped: no Chromium; on Debian: apt-get install chromium");
+    }
+    found
+}
+
 /// Shows that the pages of an analysis, of statistics and of drift open and say what the jobs say to programs.
 #[test]
 fn reports_open_in_a_browser() {
-    let Some(browser) = browser() else {
-        println!("skipped: no Chromium; on Debian: apt-get install chromium");
+    let Some(browser) = browser_or_skip() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     prepare("stats_summary", folder.path());
     let job = "--conf-path compiled/joins/alpha/j.v1 --end-date 2024-03-03";
     unskewed(folder.path(), &format!("join {job}"));
-    for (name, words, tables) in [
+    for (words, tables) in [
         (
-            "analysis",
             format!("analyze {job} --enable-hitter --sample 1"),
             &["left_days", "output_schema", "validations"][..],
         ),
         (
-            "statistics",
             format!("stats-summary {job} --sample 1"),
             &["features", "days"][..],
         ),
-        ("drift", format!("drift {job}"), &["drift"][..]),
+        (format!("drift {job}"), &["drift"][..]),
     ] {
-        let page = folder.path().join(format!("{name}.html"));
-        let words = format!("{words} --format json --report {}", page.display());
-        let output = unskewed(folder.path(), &words);
-        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-        check_page(&browser, &page, tables, &found);
+        check_report(&browser, folder.path(), &words, tables);
     }
+}
+
+/// Shows the same of the pages of comparisons: with a query, and of what was served with what is backfilled.
+#[test]
+fn comparisons_open_in_a_browser() {
+    let Some(browser) = browser_or_skip() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    prepare("compare_join_query", folder.path());
+    let job = "--conf-path compiled/joins/alpha/j.v1 --end-date 2024-03-02";
+    unskewed(folder.path(), &format!("join {job}"));
+    let words = "--start-date 2024-02-29 --query-conf compiled/staging_queries/alpha/sq.v1";
+    let words = format!("compare-join-query {job} {words}");
+    check_report(&browser, folder.path(), &words, &["columns", "days"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    prepare("fetch_log_flatten_consistency", folder.path());
+    for step in ["flush_log", "log_schema_table"] {
+        lay_tables(&folder.path().join("expected").join(step), folder.path());
+    }
+    let tables =
+        "--log-table online_logs.mock_log_table --schema-table online_logs.mock_schema_table";
+    unskewed(folder.path(), &format!("log-flattener {job} {tables}"));
+    let words = format!("consistency-metrics-compute {job}");
+    check_report(&browser, folder.path(), &words, &["columns"]);
 }

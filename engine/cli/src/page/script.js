@@ -14,10 +14,13 @@ for (const table of document.querySelectorAll("table")) {
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const key = (row) => {
         const cell = row.cells[column];
+        if (cell.classList.contains("empty")) return null;
         return cell.dataset.value === undefined ? cell.textContent : Number(cell.dataset.value);
       };
       const compare = (a, b) => {
         const [x, y] = [key(a), key(b)];
+        // What has no value stays last, whichever way the rest is sorted.
+        if (x === null || y === null) return (x === null) - (y === null);
         const order = typeof x === "number" && typeof y === "number"
           ? x - y : String(x).localeCompare(String(y));
         return down ? -order : order;

@@ -209,8 +209,9 @@ impl Column {
             sums.iter().enumerate().map(point).collect()
         };
         Some(Spread {
-            name: format!("{name} ({})", sides.0),
+            name: name.into(),
             quantiles: quantiles(left),
+            side: sides.0.into(),
             other: Some((sides.1.into(), quantiles(right))),
         })
     }

@@ -96,7 +96,7 @@ struct Drifted {
 fn compared(
     then: &Summary,
     now: &Summary,
-    (reference, _): (PartitionRange, PartitionRange),
+    (reference, range): (PartitionRange, PartitionRange),
 ) -> (Table, Vec<Spread>) {
     let mut drifted = vec![];
     let mut spreads = vec![];
@@ -132,6 +132,7 @@ fn compared(
             spreads.push(Spread {
                 name: name.clone(),
                 quantiles: of(b),
+                side: range.to_string(),
                 other,
             });
         }

@@ -167,6 +167,7 @@ impl Summary {
                 spreads.push(Spread {
                     name: name.clone(),
                     quantiles: quantiles.collect(),
+                    side: String::new(),
                     other: None,
                 });
             }
