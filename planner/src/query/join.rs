@@ -71,11 +71,7 @@ impl Binder<'_> {
 
     /// Rows with those of a relation that reads columns of theirs.
     fn lateral(&mut self, join: &Join, (left, left_columns): Bound, right: &From) -> Option<Bound> {
-        let kind = match (join.kind, &join.condition) {
-            // As in the reference: without ON a row for which a function makes none is left out.
-            (JoinWord::Left, Condition::None) if makes_rows(right) => JoinKind::Inner,
-            (word, _) => kind(word),
-        };
+        let kind = kind(join.kind);
         if !matches!(kind, JoinKind::Inner | JoinKind::Left)
             || matches!(join.condition, Condition::Using(_) | Condition::Natural)
         {
@@ -90,6 +86,11 @@ impl Binder<'_> {
         let bound = self.from(right);
         self.around = outside;
         let (relation, columns) = bound?;
+        let kind = match join.condition {
+            // As in the reference: without ON a row for which a generator alone makes none is left out.
+            Condition::None if only_generates(&relation) => JoinKind::Inner,
+            _ => kind,
+        };
         let outer = outer_columns(&relation);
         let values = outer.iter().map(|(i, t)| Expr::column(*i, t.clone()));
         let domain = Domain::new(left.clone(), &outer, values.collect());
@@ -225,9 +226,22 @@ impl Binder<'_> {
     }
 }
 
-/// Whether the relation is a function's rows.
-fn makes_rows(from: &From) -> bool {
-    matches!(from, From::Function { .. })
+/// Whether the relation is what one generator makes of no table, its columns renamed or computed on, nothing else.
+fn only_generates(relation: &Relation) -> bool {
+    match &relation.operator {
+        Operator::Project { input, .. } => only_generates(input),
+        Operator::Generate { input, .. } => is_no_table(input),
+        _ => false,
+    }
+}
+
+/// Whether the relation is the one row that stands where there is no FROM.
+fn is_no_table(relation: &Relation) -> bool {
+    match &relation.operator {
+        Operator::Project { input, .. } => is_no_table(input),
+        Operator::Values(rows) => matches!(rows.as_slice(), [row] if row.is_empty()),
+        _ => false,
+    }
 }
 
 fn kind(word: JoinWord) -> JoinKind {
