@@ -1,6 +1,7 @@
 //! Names of tables and columns, the ones users already rely on. The only place that makes them.
 
 use crate::definition::{ExternalPart, Join, JoinPart, MetaData};
+use crate::diagnostic::Diagnostic;
 
 /// The partition column of every table written, and of every source that names none.
 pub const PARTITION_COLUMN: &str = "ds";
@@ -54,6 +55,45 @@ pub fn output_table(meta_data: &MetaData) -> Option<String> {
         .filter(|name| !name.is_empty())?;
     Some(format!("{namespace}.{}", clean_name(meta_data)))
 }
+
+/// The output table of a definition whose namespace and name can stand for folders, or what is wrong with them.
+pub fn checked_output_table(meta_data: &MetaData) -> Result<String, Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    let namespace = meta_data.output_namespace.as_deref().unwrap_or_default();
+    if namespace.is_empty() {
+        let message = "the output namespace is not set";
+        problems.push(
+            Diagnostic::error("metaData.outputNamespace", message)
+                .hint("state output_namespace, or a namespace for the team in teams.json"),
+        );
+    } else if namespace.starts_with(['_', '.']) || namespace.contains(NOT_IN_FOLDER_NAMES) {
+        let message = format!("{namespace:?} cannot be an output namespace");
+        problems.push(
+            Diagnostic::error("metaData.outputNamespace", message)
+                .detail("a namespace is a folder of the warehouse: it has no /, \\, = or ., and begins with no _")
+                .hint("name one folder, of letters, digits and underscores"),
+        );
+    }
+    let name = clean_name(meta_data);
+    if name.is_empty() {
+        let message = "the definition has no name to call its table by";
+        problems.push(Diagnostic::error("metaData.name", message));
+    } else if name.starts_with('_') {
+        let written = meta_data.name.as_deref().unwrap_or_default();
+        let message = format!("{written:?} cannot name a table: it would be called {name}");
+        problems.push(
+            Diagnostic::error("metaData.name", message)
+                .hint("let it begin with a letter or a digit; what begins with _ is not data"),
+        );
+    }
+    match problems.is_empty() {
+        true => Ok(format!("{namespace}.{name}")),
+        false => Err(problems),
+    }
+}
+
+/// What the name of a folder of tables cannot hold.
+pub(crate) const NOT_IN_FOLDER_NAMES: [char; 5] = ['/', '\\', '\0', '=', '.'];
 
 /// The tables that belong to a definition, by what follows the output table's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,7 +24,7 @@ mod tests;
 mod upload;
 
 use crate::catalog::Catalog;
-use crate::definition::{GroupBy, Join};
+use crate::definition::{GroupBy, Join, MetaData};
 use crate::diagnostic::{Diagnostic, any_error};
 use crate::logical::{FeatureGroup, FeatureJoin, FeatureLabels, FeatureModels, RowSource};
 use crate::schema::{Field, Schema};
@@ -188,6 +188,14 @@ impl Problems {
 
     fn error(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.report(Diagnostic::error(path, message));
+    }
+
+    /// The output table of a definition, where its namespace and name can be those of a table.
+    fn output_table(&mut self, meta_data: &MetaData) -> Option<String> {
+        let table = crate::naming::checked_output_table(meta_data);
+        table
+            .map_err(|wrong| wrong.into_iter().for_each(|problem| self.report(problem)))
+            .ok()
     }
 
     fn finish<T>(self, value: Option<T>) -> Result<Resolved<T>, Vec<Diagnostic>> {

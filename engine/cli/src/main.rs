@@ -255,6 +255,10 @@ impl<'a> Asked<'a> {
         let definition = session.load(&args.conf_path)?;
         let start = args.options.start_partition_override;
         let end = args.end_date.unwrap_or_else(today);
+        if let Some(start) = start.filter(|start| *start > end) {
+            let text = format!("--start-partition-override {start} is after the last day, {end}");
+            return Err(Failure::usage(text));
+        }
         let options = Options {
             measure: self.measure,
             model_context: self.model_context,

@@ -254,12 +254,7 @@ fn export(
     job: &Job,
     context: &Context<'_>,
 ) -> Result<u64> {
-    let name = TableSuffix::Schema.table(meta_data).ok_or_else(|| {
-        Error::Definition(vec![Diagnostic::error(
-            "metaData.outputNamespace",
-            "the output namespace is not set",
-        )])
-    })?;
+    let name = super::tables::output(meta_data)? + TableSuffix::Schema.text();
     let field = Field::new("name", DataType::String);
     let entry = DataType::Struct(vec![field, Field::new("data_type", DataType::String)]);
     let columns = Schema::new(vec![

@@ -34,14 +34,7 @@ pub fn bulk_load(
     let Definition::GroupBy(group_by) = definition else {
         return Err(wrong_definition("bulk-load", "group-by", definition));
     };
-    let name = TableSuffix::Upload.table(&group_by.meta_data);
-    let name = name.ok_or_else(|| {
-        let path = "metaData.outputNamespace";
-        Error::Definition(vec![unskewed_planner::diagnostic::Diagnostic::error(
-            path,
-            "the output namespace is not set",
-        )])
-    })?;
+    let name = super::tables::output(&group_by.meta_data)? + TableSuffix::Upload.text();
     let table = context.warehouse.table(&name)?;
     let stored = table.schema()?;
     let wanted = ["key_bytes", "value_bytes", PARTITION_COLUMN];

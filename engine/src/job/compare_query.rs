@@ -7,7 +7,7 @@ use unskewed_connectors::table::Table;
 use unskewed_planner::definition::{DataModel, Definition, Join, StagingQuery};
 use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::lower::{ComparedTable, ComparisonRun, comparison};
-use unskewed_planner::naming::{PARTITION_COLUMN, TIME_COLUMN, clean, clean_name, output_table};
+use unskewed_planner::naming::{PARTITION_COLUMN, TIME_COLUMN, clean, clean_name};
 use unskewed_planner::schema::Schema;
 use unskewed_planner::time::PartitionRange;
 
@@ -15,7 +15,6 @@ use super::compare::{Totals, compared_columns, row_keys};
 use super::error::{Error, Result};
 #[cfg(feature = "sql")]
 use super::staging_query;
-use super::statistics::no_namespace;
 use super::{Context, Event, Job, Outcome, inputs, step, tables};
 
 /// What the metrics' rows are called.
@@ -31,7 +30,7 @@ struct Tables {
 impl Tables {
     /// `other` is what the other side is called.
     fn of(join: &Join, other: &str) -> Result<Self> {
-        let joined = output_table(&join.meta_data).ok_or_else(no_namespace)?;
+        let joined = tables::output(&join.meta_data)?;
         let namespace = join
             .meta_data
             .output_namespace
@@ -62,6 +61,13 @@ pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outco
                 &[names.rows.clone(), names.metrics.clone()],
             )?;
             let found = context.warehouse.table(table)?;
+            if !found.exists()? {
+                let message = format!("there is no table {table}");
+                return Err(Error::Definition(vec![
+                    Diagnostic::error("--query-table", message)
+                        .hint("check the name, and that the warehouse is the one meant"),
+                ]));
+            }
             let daily = found
                 .partition_columns()?
                 .iter()
@@ -81,6 +87,7 @@ pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outco
                 names: &names,
                 days,
                 right,
+                other: table,
             }
             .run(context)
         }
@@ -127,6 +134,7 @@ fn with_answer(
         names: &names,
         days,
         right,
+        other: query.meta_data.name.as_deref().unwrap_or(&other),
     };
     let outcome = compared.run(context);
     context.warehouse.table(&answer)?.drop_table()?;
@@ -151,6 +159,8 @@ struct Compared<'a> {
     names: &'a Tables,
     days: PartitionRange,
     right: ComparedTable<'a>,
+    /// What the other side is called to people.
+    other: &'a str,
 }
 
 impl Compared<'_> {
@@ -160,6 +170,10 @@ impl Compared<'_> {
         } = self;
         let days = self.days;
         let joined = context.warehouse.table(&names.joined)?;
+        if !joined.exists()? {
+            let table = names.joined.clone();
+            return Err(Error::NotComputed { table, job: "join" });
+        }
         let left = joined.schema_of(&inputs::between(PARTITION_COLUMN, days))?;
         let times: &[&str] = match join.left.data_model() {
             DataModel::Events => &[PARTITION_COLUMN, TIME_COLUMN],
@@ -207,7 +221,7 @@ impl Compared<'_> {
             self.describe(&context.warehouse.table(name)?, kind, schema)?;
         }
         self.tell(&totals, context);
-        let title = format!("{} and {}", join.name(), right.table);
+        let title = format!("{} and {}", join.name(), self.other);
         outcome.findings = Some(Box::new(totals.findings(title)));
         Ok(outcome)
     }

@@ -15,7 +15,6 @@ use unskewed_planner::time::PartitionRange;
 
 use super::compare::{Totals, compared_columns, row_keys};
 use super::error::{Error, Result};
-use super::statistics::no_namespace;
 use super::stored::{self, Stored};
 use super::{Context, Event, Job, Kind, Options, Outcome, inputs, step, tables};
 use crate::partitions::{Request as HoleRequest, unfilled};
@@ -42,12 +41,13 @@ pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outco
         context.watcher.on(&Event::Note(&text));
         return Ok(Outcome::default());
     }
-    let named = |suffix: TableSuffix| suffix.table(&join.meta_data).ok_or_else(no_namespace);
+    let table = tables::output(&join.meta_data)?;
+    let named = |suffix: TableSuffix| format!("{table}{}", suffix.text());
     let tables = Tables {
-        logged: named(TableSuffix::Logged)?,
-        comparison: named(TableSuffix::Comparison)?,
-        metrics: named(TableSuffix::Consistency)?,
-        upload: named(TableSuffix::ConsistencyUpload)?,
+        logged: named(TableSuffix::Logged),
+        comparison: named(TableSuffix::Comparison),
+        metrics: named(TableSuffix::Consistency),
+        upload: named(TableSuffix::ConsistencyUpload),
     };
     let mut outcome = backfill(job, join, percent, &tables, context)?;
     outcome.rows_out = 0;

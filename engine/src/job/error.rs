@@ -2,6 +2,7 @@
 
 use unskewed_connectors::error::{Error as TableError, ErrorKind as TableErrorKind, Retry};
 use unskewed_planner::diagnostic::Diagnostic;
+use unskewed_planner::time::{Partition, PartitionRange};
 
 use crate::error::EngineError;
 use crate::partitions::NoStart;
@@ -35,6 +36,15 @@ pub enum Error {
     },
     #[error("{what} is not there yet")]
     NotYet { what: String },
+    #[error(
+        "the left's times on {days} reach from {first} to {last}: values as of midnight would be computed for each day \
+         between"
+    )]
+    TimesTooFar {
+        days: PartitionRange,
+        first: Partition,
+        last: Partition,
+    },
     #[error("{table}: {source}")]
     NoStart { table: String, source: NoStart },
     #[error("no part of join {join} is called {part}; its parts are {known}")]
@@ -108,6 +118,17 @@ impl Error {
             Self::Ranges { .. } => {
                 Some("the days that did not fail are written; run the job again")
             }
+            Self::TimesTooFar { .. } => Some(
+                "times are milliseconds since 1970; leave rows with other times out in the wheres of the left",
+            ),
+            Self::Engine(EngineError::NullValue { .. }) => {
+                Some("leave such rows out in the wheres of the source, as in `ts IS NOT NULL`")
+            }
+            Self::Table(error) | Self::Engine(EngineError::Connectors(error))
+                if table_hint(error).is_some() =>
+            {
+                table_hint(error)
+            }
             Self::NoStart { .. } => Some(
                 "give --start-partition-override, or check that the source table has partitions",
             ),
@@ -129,11 +150,33 @@ impl Error {
             Self::Table(TableError::NoSuchTable { table, .. }) if table.ends_with("_upload") => {
                 Some("run group-by-upload first")
             }
-            Self::Table(TableError::Locked { .. }) => {
-                Some("wait for the other job, or end it; a lock whose holder died is taken over")
-            }
             _ => None,
         }
+    }
+}
+
+/// What to do about a table that could not be read or written.
+fn table_hint(error: &TableError) -> Option<&'static str> {
+    match error {
+        TableError::NotParquet { .. } | TableError::DamagedFile { .. } => Some(
+            "write the partition again, or take the file away; files whose names begin with _ or . are not read",
+        ),
+        TableError::TypeConflict { .. } => {
+            Some("write the partitions of one of the two again with the type of the other")
+        }
+        TableError::Io { source, .. } => match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Some("make room and run the job again; no partition is half written")
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
+                Some("the job writes into the warehouse: let it, or name another with --warehouse")
+            }
+            _ => None,
+        },
+        TableError::Locked { .. } => {
+            Some("wait for the other job, or end it; a lock whose holder died is taken over")
+        }
+        _ => None,
     }
 }
 

@@ -33,6 +33,9 @@ use super::{Context, Event, Job, Kind, Options, Outcome};
 use crate::partitions::{Days, Holes, Request as HoleRequest, unfilled};
 use mode::Mode;
 
+/// Values as of midnight are computed for a century of days at most in one step.
+const ASKED_DAYS_MAX: usize = 36_525;
+
 /// Runs one of the jobs on a join.
 pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outcome> {
     let catalog = WarehouseCatalog::new(context.warehouse);
@@ -171,7 +174,31 @@ impl Runner<'_> {
         };
         let plan = lower(&[request]).map_err(Error::Definition)?;
         let mut asked = step::execute(&plan, None, self.context)?;
-        Ok(asked.take_facts(self.feature.askers().len()))
+        let facts = asked.take_facts(self.feature.askers().len());
+        self.check_times(days, &facts)?;
+        Ok(facts)
+    }
+
+    /// A wrong unit of time would ask for the values of millions of days.
+    fn check_times(&self, days: PartitionRange, facts: &Facts) -> Result<()> {
+        for part in self
+            .feature
+            .parts
+            .iter()
+            .filter(|part| !part.method.is_temporal())
+        {
+            for facts in &facts.facts {
+                let asked = part_query_days(&self.feature.left, part, facts);
+                if let Some(asked) = asked.filter(|asked| asked.days() > ASKED_DAYS_MAX) {
+                    return Err(Error::TimesTooFar {
+                        days,
+                        first: asked.start,
+                        last: asked.end,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The missing days of the target.
@@ -186,7 +213,10 @@ impl Runner<'_> {
             false => Some(end),
         };
         let inputs = match self.mode.left {
-            LeftOrigin::Cached => Some(tables::days(&self.table(&self.feature.tables.bootstrap)?)?),
+            LeftOrigin::Cached => Some(tables::days_of_job(
+                &self.table(&self.feature.tables.bootstrap)?,
+                "join-left",
+            )?),
             LeftOrigin::Source if !rows.partition.partitioned => None,
             LeftOrigin::Source => Some(catalog.days(&rows.table, &rows.partition.name)?),
         };

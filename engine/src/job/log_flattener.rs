@@ -17,7 +17,6 @@ use unskewed_planner::time::PartitionRange;
 use super::catalog::WarehouseCatalog;
 use super::error::{Error, Result};
 use super::rows::Rows;
-use super::statistics::no_namespace;
 use super::{Context, Event, Job, Outcome, inputs, step, tables};
 use crate::partitions::{Request as HoleRequest, unfilled};
 
@@ -41,9 +40,7 @@ pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outco
         return Ok(Outcome::default());
     }
     let (raw, published) = named_tables(job)?;
-    let output = TableSuffix::Logged
-        .table(&join.meta_data)
-        .ok_or_else(no_namespace)?;
+    let output = tables::output(&join.meta_data)? + TableSuffix::Logged.text();
     let _locks = tables::lock(context.warehouse, std::slice::from_ref(&output))?;
     let path = join.path_name();
     let catalog = WarehouseCatalog::new(context.warehouse);

@@ -10,7 +10,7 @@ mod write;
 use unskewed_planner::definition::{StagingQuery, custom_json};
 use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::expr::ExprError;
-use unskewed_planner::naming::{PARTITION_COLUMN, output_table};
+use unskewed_planner::naming::{PARTITION_COLUMN, checked_output_table};
 use unskewed_planner::query::macros::{Macros, expand};
 use unskewed_planner::query::setup::{Setup, setup};
 use unskewed_planner::query::tree::Relation;
@@ -23,7 +23,7 @@ use super::error::{Error, Result};
 use super::step;
 use super::tables::{self, Written};
 use super::{Context, Event, Job, Options, Outcome};
-use crate::partitions::{Request as HoleRequest, unfilled};
+use crate::partitions::{Holes, Request as HoleRequest, unfilled};
 use write::Target;
 
 /// A definition, checked.
@@ -44,23 +44,14 @@ pub(super) fn run(job: &Job, definition: &StagingQuery, context: &Context<'_>) -
     for note in &notes {
         context.watcher.on(&Event::Warning(note));
     }
+    let first = query.first_day(&job.options);
+    query.check(first, &job.options, context)?;
     let _locks = tables::lock(context.warehouse, std::slice::from_ref(&query.table))?;
-    if definition.create_view == Some(true) {
-        return query.make_view(job, context);
+    match first {
+        _ if query.is_view() => query.make_view(job, context),
+        Some(first) => query.fill_holes(first, &job.options, context),
+        None => query.fill(None, context),
     }
-    let start = match (query.start, definition.meta_data.historical_backfill) {
-        (None, _) if job.options.start_override.is_none() => {
-            let rows = query.fill(None, context)?;
-            return Ok(rows);
-        }
-        (_, Some(false)) => job.options.end,
-        (start, _) => job
-            .options
-            .start_override
-            .or(start)
-            .unwrap_or(job.options.end),
-    };
-    query.fill_holes(start, &job.options, context)
 }
 
 /// The rows that a query gives on these days, as a table of their own that is replaced as a whole: its columns, and how
@@ -114,13 +105,8 @@ impl<'a> Query<'a> {
     /// Checks what can be checked without a table; all problems at once.
     fn new(definition: &'a StagingQuery, end: Partition, notes: &mut Vec<String>) -> Result<Self> {
         let mut problems = Vec::new();
-        let table = output_table(&definition.meta_data);
-        if table.is_none() {
-            problems.push(Diagnostic::error(
-                "metaData.outputNamespace",
-                "a staging query needs a name and an output namespace",
-            ));
-        }
+        let table = checked_output_table(&definition.meta_data);
+        let table = table.map_err(|wrong| problems.extend(wrong)).ok();
         let start = match definition.start_partition.as_deref() {
             None => None,
             Some(text) => match text.parse() {
@@ -195,16 +181,42 @@ impl<'a> Query<'a> {
         catalog.checked(planned.map_err(|error| diagnostics(&error)))
     }
 
-    /// Fills the missing days, each run of them for itself.
-    fn fill_holes(
+    /// Plans the query as its runs will, so that one that cannot be planned leaves nothing behind, not even a lock.
+    fn check(
         &self,
-        start: Partition,
+        first: Option<Partition>,
         options: &Options,
         context: &Context<'_>,
-    ) -> Result<Outcome> {
+    ) -> Result<()> {
+        let end = options.end;
+        let days = PartitionRange { start: end, end };
+        let (days, partition) = match first {
+            _ if self.is_view() => (None, &[][..]),
+            Some(first) if self.holes(first, options, context)?.is_empty() => return Ok(()),
+            first => (first.map(|_| days), &self.partition_columns[..]),
+        };
+        let relation = self.plan(days, &WarehouseCatalog::new(context.warehouse))?;
+        Target::new(&self.table, partition, relation).map(drop)
+    }
+
+    fn is_view(&self) -> bool {
+        self.definition.create_view == Some(true)
+    }
+
+    /// The first day that the table should have; none where one run makes whatever days its rows name.
+    fn first_day(&self, options: &Options) -> Option<Partition> {
+        let first = options.start_override.or(self.start)?;
+        match self.definition.meta_data.historical_backfill {
+            Some(false) => Some(options.end),
+            _ => Some(first),
+        }
+    }
+
+    /// The missing days.
+    fn holes(&self, first: Partition, options: &Options, context: &Context<'_>) -> Result<Holes> {
         let table = context.warehouse.table(&self.table)?;
-        let holes = unfilled(&HoleRequest {
-            start: Some(start),
+        unfilled(&HoleRequest {
+            start: Some(first),
             end: options.end,
             existing: &tables::days(&table)?,
             inputs: None,
@@ -214,7 +226,17 @@ impl<'a> Query<'a> {
         .map_err(|source| Error::NoStart {
             table: self.table.clone(),
             source,
-        })?;
+        })
+    }
+
+    /// Fills the missing days, each run of them for itself.
+    fn fill_holes(
+        &self,
+        start: Partition,
+        options: &Options,
+        context: &Context<'_>,
+    ) -> Result<Outcome> {
+        let holes = self.holes(start, options, context)?;
         let steps = step::announce(&self.table, &holes, options, context);
         let mut outcome = Outcome::default();
         let mut failures = Vec::new();

@@ -9,7 +9,6 @@ mod summary;
 
 use unskewed_connectors::table::Table;
 use unskewed_planner::definition::Join;
-use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::lower::{StatisticsRun, statistics};
 use unskewed_planner::naming::{PARTITION_COLUMN, TableSuffix, output_table};
 use unskewed_planner::schema::Schema;
@@ -44,29 +43,16 @@ impl Tables {
             ),
             false => (TableSuffix::DailyStats, TableSuffix::DailyStatsUpload),
         };
-        let input = match logged {
-            true => TableSuffix::Logged.table(meta_data),
-            false => output_table(meta_data),
-        };
-        let named = input
-            .zip(suffixes.0.table(meta_data))
-            .zip(suffixes.1.table(meta_data));
-        let ((input, output), upload) = named.ok_or_else(no_namespace)?;
+        let table = tables::output(meta_data)?;
         Ok(Self {
-            input,
-            output,
-            upload,
+            output: format!("{table}{}", suffixes.0.text()),
+            upload: format!("{table}{}", suffixes.1.text()),
+            input: match logged {
+                true => table + TableSuffix::Logged.text(),
+                false => table,
+            },
         })
     }
-}
-
-/// What a definition without a namespace is told.
-pub(super) fn no_namespace() -> Error {
-    let path = "metaData.outputNamespace";
-    Error::Definition(vec![Diagnostic::error(
-        path,
-        "the output namespace is not set",
-    )])
 }
 
 /// Measures the missing days, and sums up the days asked for.
@@ -76,12 +62,17 @@ pub(super) fn run(job: &Job, join: &Join, context: &Context<'_>) -> Result<Outco
     let _locks = tables::lock(context.warehouse, &locked)?;
     let input = context.warehouse.table(&tables.input)?;
     let output = context.warehouse.table(&tables.output)?;
+    let writer = match job.kind {
+        Kind::LogSummary => "log-flattener",
+        _ => "join",
+    };
+    let measured = tables::days_of_job(&input, writer)?;
     forget_if_changed(job, join, &tables, context)?;
     let holes = unfilled(&HoleRequest {
         start: job.options.start_override,
         end: job.options.end,
         existing: &tables::days(&output)?,
-        inputs: Some(&[tables::days(&input)?]),
+        inputs: Some(&[measured]),
         shift_days: 0,
         skip_first_hole: !job.options.run_first_hole,
     })
@@ -116,7 +107,7 @@ fn forget_if_changed(job: &Job, join: &Join, tables: &Tables, context: &Context<
     if !output.exists()? {
         return Ok(());
     }
-    let hashes = SemanticHashes::of(join).ok_or_else(no_namespace)?;
+    let hashes = SemanticHashes::of(join).expect("its output table was named");
     let stored = output.properties()?.properties;
     let old = stored
         .get(HASH_PROPERTY)
@@ -219,7 +210,7 @@ fn describe(
 
 /// What the join's output says of itself, its kind left out.
 fn properties(join: &Join, context: &Context<'_>) -> Result<Vec<(String, String)>> {
-    let name = output_table(&join.meta_data).ok_or_else(no_namespace)?;
+    let name = tables::output(&join.meta_data)?;
     let measured = context.warehouse.table(&name)?;
     if !measured.exists()? {
         return Ok(vec![]);

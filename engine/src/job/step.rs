@@ -173,7 +173,10 @@ fn of_rows(run: &RunFacts) -> LeftFacts {
 /// Tells of warnings.
 pub(super) fn warn(warnings: &[Diagnostic], context: &Context<'_>) {
     for warning in warnings {
-        context.watcher.on(&Event::Warning(&warning.to_string()));
+        // The event says that it is a warning.
+        let text = warning.to_string();
+        let text = text.strip_prefix("warning: ").unwrap_or(&text);
+        context.watcher.on(&Event::Warning(text));
     }
 }
 

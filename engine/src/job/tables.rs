@@ -8,7 +8,7 @@ use unskewed_connectors::error::Error as TableError;
 use unskewed_connectors::lock::TableLock;
 use unskewed_connectors::table::{Table, Warehouse};
 use unskewed_planner::definition::MetaData;
-use unskewed_planner::naming::PARTITION_COLUMN;
+use unskewed_planner::naming::{PARTITION_COLUMN, checked_output_table};
 use unskewed_planner::schema::Schema;
 use unskewed_planner::semantic_hash::{
     HASH_PROPERTY, Invalidated, OPTIONS, OPTIONS_PROPERTY, SemanticHashes,
@@ -17,6 +17,11 @@ use unskewed_planner::semantic_hash::{
 use super::error::{Error, Result};
 use super::{Context, Event};
 use crate::partitions::Days;
+
+/// The output table of a definition.
+pub(super) fn output(meta_data: &MetaData) -> Result<String> {
+    checked_output_table(meta_data).map_err(Error::Definition)
+}
 
 /// How long a job waits for another job on one of its tables.
 const LOCK_WAIT_MILLIS: i64 = 60_000;
@@ -44,6 +49,17 @@ pub(super) fn days(table: &Table) -> Result<Days> {
         .iter()
         .filter_map(|value| value.parse().ok())
         .collect())
+}
+
+/// The days of a table that another job writes, which must have run.
+pub(super) fn days_of_job(table: &Table, job: &'static str) -> Result<Days> {
+    match table.exists()? {
+        true => days(table),
+        false => Err(Error::NotComputed {
+            table: table.name(),
+            job,
+        }),
+    }
 }
 
 /// Refuses columns that an existing table cannot take: another type, or other columns where it does not expand.

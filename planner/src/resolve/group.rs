@@ -29,13 +29,7 @@ pub(super) fn resolve_backfill(
     catalog: &dyn Catalog,
     problems: &mut Problems,
 ) -> Option<BackfillGroup> {
-    let table = naming::output_table(&group_by.meta_data);
-    if table.is_none() {
-        problems.error(
-            "metaData.outputNamespace",
-            "the output namespace is not set",
-        );
-    }
+    let table = problems.output_table(&group_by.meta_data);
     let start = group_by.backfill_start_date.as_deref();
     if start.is_none() {
         problems.report(
@@ -176,8 +170,14 @@ pub(super) fn resolve(
         .into_iter()
         .map(|request| source::resolve(request, catalog, problems))
         .collect();
-    let mut sources = rendered.into_iter().collect::<Option<Vec<_>>>()?;
-    let mut mutations = mutations.into_iter().collect::<Option<Vec<_>>>()?;
+    let found = (
+        rendered.into_iter().collect::<Option<Vec<_>>>(),
+        mutations.into_iter().collect::<Option<Vec<_>>>(),
+    );
+    let (Some(mut sources), Some(mut mutations)) = found else {
+        check_aggregations_alone(group_by, path, problems);
+        return None;
+    };
     let schema = align(&mut sources, problems)?;
     let mut mutation_schema = schema.clone();
     mutation_schema
@@ -591,6 +591,38 @@ pub(super) fn parts(
         }
     }
     parts
+}
+
+/// What can be said of aggregations when the columns they take could not be settled: arguments, and inputs that no
+/// select gives.
+fn check_aggregations_alone(group_by: &GroupBy, path: &str, problems: &mut Problems) {
+    let mut given: Vec<&str> = group_by.key_columns.iter().map(String::as_str).collect();
+    given.push(TIME_COLUMN);
+    let selects = group_by.sources.iter().map(|source| source.query());
+    let selects: Vec<_> = selects.map(|query| query.selects.as_ref()).collect();
+    for names in selects.iter().flatten() {
+        given.extend(names.iter().map(|(name, _)| name));
+    }
+    let named = selects.iter().all(Option::is_some);
+    for (index, aggregation) in group_by
+        .aggregations()
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+    {
+        let at_aggregation = at(path, &format!("aggregations[{index}]"));
+        for error in aggregation.arguments().err().into_iter().flatten() {
+            problems.error(format!("{at_aggregation}.argMap"), error.to_string());
+        }
+        let input = aggregation.input_column.as_str();
+        if named && !given.contains(&input) {
+            let message = format!("no select gives column {input:?}");
+            problems.report(
+                Diagnostic::error(format!("{at_aggregation}.inputColumn"), message)
+                    .meant(input, given.iter().copied()),
+            );
+        }
+    }
 }
 
 fn pass_through_values(schema: &Schema, keys: &[String]) -> Vec<Field> {

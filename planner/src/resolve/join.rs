@@ -86,15 +86,7 @@ fn setups(left: &LeftSide, parts: &[FeaturePart]) -> Vec<String> {
 }
 
 fn check_shape(join: &Join, problems: &mut Problems) {
-    if naming::output_table(&join.meta_data).is_none() {
-        problems.report(
-            Diagnostic::error(
-                "metaData.outputNamespace",
-                "the output namespace is not set",
-            )
-            .hint("state output_namespace, or a namespace for the team in teams.json"),
-        );
-    }
+    problems.output_table(&join.meta_data);
     if join.meta_data.team.is_none() {
         problems.report(
             Diagnostic::error("metaData.team", "the join has no team")
@@ -105,7 +97,8 @@ fn check_shape(join: &Join, problems: &mut Problems) {
 
 /// Problems of the group-bys when there is no left to hold them against.
 fn report_groups_alone(join: &Join, catalog: &dyn Catalog, problems: &mut Problems) {
-    for (joined, _, _, group_path) in parts_of(join) {
+    for (joined, _, path, group_path) in parts_of(join) {
+        part::check_alone(&joined, &path, problems);
         group::resolve(&joined.group_by, &group_path, catalog, problems);
     }
 }

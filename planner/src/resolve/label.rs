@@ -77,13 +77,7 @@ fn path(index: usize) -> String {
 }
 
 fn tables(join: &Join, problems: &mut Problems) -> Option<LabelTables> {
-    let output = naming::output_table(&join.meta_data);
-    if output.is_none() {
-        problems.error(
-            "metaData.outputNamespace",
-            "the output namespace is not set",
-        );
-    }
+    let output = problems.output_table(&join.meta_data);
     let table = |suffix: TableSuffix| suffix.table(&join.meta_data);
     Some(LabelTables {
         output: output?,
@@ -93,12 +87,22 @@ fn tables(join: &Join, problems: &mut Problems) -> Option<LabelTables> {
     })
 }
 
+/// Left rows are not sought further back than a century.
+const OFFSET_DAYS_MAX: i32 = 36_525;
+
 /// First and last day of left rows, in days before the label's day, that itself counting as the first.
 fn offsets(labels: &LabelPart, problems: &mut Problems) -> Option<(i32, i32)> {
     let mut offset = |value: Option<i32>, name: &str, what: &str| {
         let path = format!("labelPart.{name}");
         match value {
-            Some(days) if days >= 1 => Some(days),
+            Some(days) if (1..=OFFSET_DAYS_MAX).contains(&days) => Some(days),
+            Some(days) if days > OFFSET_DAYS_MAX => {
+                let message = format!("an offset of {days} days is longer than a lifetime of data");
+                problems.report(Diagnostic::error(path, message).hint(format!(
+                    "offsets are days; the greatest is {OFFSET_DAYS_MAX}"
+                )));
+                None
+            }
             Some(days) => {
                 let message = format!("an offset of {days} days is after the label's own day");
                 problems.report(

@@ -32,7 +32,7 @@ pub(super) fn resolve(
                 .hint("compile it again; teams come from teams.json"),
         );
     }
-    check_key_mapping(part, &path, problems);
+    check_alone(part, &path, problems);
     let resolved = group::resolve(&part.group_by, group_path, context.catalog, problems);
     let Some(resolved) = resolved else {
         left_keys(context.left, part, None, &path, problems);
@@ -128,6 +128,12 @@ fn check_method(
     }
 }
 
+/// What can be said of a part without its left.
+pub(super) fn check_alone(part: &JoinPart, path: &str, problems: &mut Problems) {
+    check_key_mapping(part, path, problems);
+    check_prefix(part, path, problems);
+}
+
 /// Mapped keys must be keys of the group-by.
 fn check_key_mapping(part: &JoinPart, path: &str, problems: &mut Problems) {
     for (left, right) in part.key_mapping.iter().flat_map(OrderedMap::iter) {
@@ -145,6 +151,20 @@ fn check_key_mapping(part: &JoinPart, path: &str, problems: &mut Problems) {
                 .meant(right, keys),
             );
         }
+    }
+}
+
+/// A prefix is part of the name of a table.
+fn check_prefix(part: &JoinPart, path: &str, problems: &mut Problems) {
+    let prefix = part.prefix.as_deref().unwrap_or_default();
+    if prefix.contains(naming::NOT_IN_FOLDER_NAMES) {
+        problems.report(
+            Diagnostic::error(
+                format!("{path}.prefix"),
+                format!("{prefix:?} cannot be part of a table's name"),
+            )
+            .hint("use letters, digits and underscores"),
+        );
     }
 }
 

@@ -62,13 +62,8 @@ pub(super) fn resolve(
     catalog: &dyn Catalog,
     problems: &mut Problems,
 ) -> Option<UploadGroup> {
-    let table = TableSuffix::Upload.table(&group_by.meta_data);
-    if table.is_none() {
-        problems.error(
-            "metaData.outputNamespace",
-            "the output namespace is not set",
-        );
-    }
+    let table = problems.output_table(&group_by.meta_data);
+    let table = table.map(|table| table + TableSuffix::Upload.text());
     let mut group = group::resolve(group_by, "", catalog, problems)?;
     let temporal = group.accuracy == Accuracy::Temporal;
     if group.model == DataModel::Events && !temporal {
