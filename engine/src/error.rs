@@ -10,7 +10,7 @@ use unskewed_kernel::error::KernelError;
 #[non_exhaustive]
 pub enum EngineError {
     /// The kernel could not compute an answer.
-    #[error("could not compute a feature")]
+    #[error("could not compute a value")]
     Kernel(#[from] KernelError),
     /// Arrow refused columns.
     #[error("could not move columns")]

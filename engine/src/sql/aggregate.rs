@@ -13,10 +13,12 @@ mod values;
 
 use std::ops::Range;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
+use arrow_select::concat::concat;
 use unskewed_planner::query::tree::{Aggregate, AggregateFunction};
 use unskewed_planner::schema::DataType;
 
+use super::BATCH_ROWS;
 use super::step::Stepped;
 
 /// The states of an aggregate, one for each group.
@@ -27,8 +29,8 @@ pub(super) trait States: Send {
     /// Adds rows, each to its group.
     fn update(&mut self, columns: &[ArrayRef], groups: &[u32]) -> Stepped<()>;
 
-    /// One group for each range of rows.
-    fn frames(&mut self, columns: &[ArrayRef], frames: &[Range<usize>]) -> Stepped<()>;
+    /// The value of each range of rows.
+    fn frames(&mut self, columns: &[ArrayRef], frames: &[Range<usize>]) -> Stepped<ArrayRef>;
 
     /// The values of all groups, which are forgotten.
     fn finish(&mut self) -> Stepped<ArrayRef>;
@@ -108,25 +110,32 @@ impl<F: Fold> States for Folded<F> {
     }
 
     /// A frame that begins where the one before began goes on from its state; any other begins anew, so that no value
-    /// is ever taken out of a sum.
-    fn frames(&mut self, columns: &[ArrayRef], frames: &[Range<usize>]) -> Stepped<()> {
+    /// is ever taken out of a sum. A state may be large: only a batch of them is held.
+    fn frames(&mut self, columns: &[ArrayRef], frames: &[Range<usize>]) -> Stepped<ArrayRef> {
         let input = self.fold.read(columns)?;
-        self.states.clear();
-        self.states.reserve(frames.len());
-        let mut last: Option<&Range<usize>> = None;
-        for frame in frames {
-            let grown = last.filter(|l| l.start == frame.start && l.end <= frame.end);
-            let (mut state, from) = match (grown, self.states.last()) {
-                (Some(last), Some(state)) => (state.clone(), last.end),
-                _ => (F::State::default(), frame.start),
-            };
-            for row in from..frame.end {
-                self.fold.add(&mut state, &input, row);
+        let mut parts: Vec<ArrayRef> = Vec::new();
+        let mut last: Option<(&Range<usize>, F::State)> = None;
+        for some in frames.chunks(BATCH_ROWS) {
+            let mut states = Vec::with_capacity(some.len());
+            for frame in some {
+                let grown = last.filter(|(l, _)| l.start == frame.start && l.end <= frame.end);
+                let (from, mut state) = match grown {
+                    Some((last, state)) => (last.end, state),
+                    None => (frame.start, F::State::default()),
+                };
+                for row in from..frame.end {
+                    self.fold.add(&mut state, &input, row);
+                }
+                states.push(state.clone());
+                last = Some((frame, state));
             }
-            self.states.push(state);
-            last = Some(frame);
+            parts.push(self.fold.finish(states)?);
         }
-        Ok(())
+        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+        Ok(match parts.as_slice() {
+            [] => self.fold.finish(Vec::new())?,
+            parts => concat(parts)?,
+        })
     }
 
     fn finish(&mut self) -> Stepped<ArrayRef> {

@@ -54,7 +54,7 @@ impl Renderer<'_> {
             )
             .map_err(external)?,
             Operator::Values(rows) => (values(rows, schema).map_err(external)?, rows.len() as u64),
-            Operator::Range { start, end, step } => (range(*start, *end, *step, schema), 1_000),
+            Operator::Range { start, end, step } => range(*start, *end, *step, schema),
             Operator::Project { input, expressions } => {
                 let (input, rows) = self.relation(input)?;
                 let lists = vec![expressions.clone()];
@@ -348,7 +348,8 @@ fn values(rows: &[Vec<Expr>], schema: SchemaRef) -> Stepped<Arc<dyn ExecutionPla
 }
 
 /// `start, start + step, …` before `end`.
-fn range(start: i64, end: i64, step: i64, schema: SchemaRef) -> Arc<dyn ExecutionPlan> {
+fn range(start: i64, end: i64, step: i64, schema: SchemaRef) -> Rendered {
+    let rows = end.abs_diff(start) / step.unsigned_abs().max(1);
     let make = move |schema: SchemaRef| {
         let given = Arc::clone(&schema);
         let batches = Numbers {
@@ -365,7 +366,7 @@ fn range(start: i64, end: i64, step: i64, schema: SchemaRef) -> Arc<dyn Executio
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream))
             as datafusion_execution::SendableRecordBatchStream)
     };
-    StepExec::leaf("range", schema, Arc::new(make))
+    (StepExec::leaf("range", schema, Arc::new(make)), rows)
 }
 
 struct Numbers {

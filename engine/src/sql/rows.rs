@@ -148,7 +148,7 @@ impl Generate {
 
 impl Step for Generate {
     fn push(&mut self, batch: &RecordBatch, out: &mut Out) -> Stepped<()> {
-        // A row may become many: few at a time.
+        // A row may become many: few at a time, and no more of what they become than a batch.
         let mut start = 0;
         while start < batch.num_rows() {
             let length = (batch.num_rows() - start).min(BATCH_ROWS / 8);
@@ -156,13 +156,18 @@ impl Step for Generate {
             start += length;
             let made = self.generator.generate(&part)?;
             debug_assert!(!self.outer || made.rows.len() >= part.num_rows());
-            let rows: &UInt32Array = &made.rows;
-            let mut columns = Vec::with_capacity(self.schema.fields().len());
-            for column in part.columns() {
-                columns.push(take(column, rows, None)?);
+            let mut given = 0;
+            while given < made.rows.len() {
+                let count = (made.rows.len() - given).min(BATCH_ROWS);
+                let rows: UInt32Array = made.rows.slice(given, count);
+                let mut columns = Vec::with_capacity(self.schema.fields().len());
+                for column in part.columns() {
+                    columns.push(take(column, &rows, None)?);
+                }
+                columns.extend(made.columns.iter().map(|column| column.slice(given, count)));
+                out.push_back(batch_of(&self.schema, columns, count)?);
+                given += count;
             }
-            columns.extend(made.columns);
-            out.push_back(batch_of(&self.schema, columns, rows.len())?);
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub(super) type Stepped<T> = std::result::Result<T, EngineError>;
 
 /// Turns batches into batches.
 pub(super) trait Step: Send {
-    /// Takes the next rows; what is ready goes to `out`.
+    /// Takes the next rows, one at least; what is ready goes to `out`.
     fn push(&mut self, batch: &RecordBatch, out: &mut VecDeque<RecordBatch>) -> Stepped<()>;
 
     /// The input has ended.
@@ -216,8 +216,12 @@ impl Running {
             };
             match input.next().await {
                 Some(batch) => {
-                    let pushed = self.step.push(&batch?, &mut self.ready);
-                    pushed.map_err(external)?;
+                    let batch = batch?;
+                    // A join may give batches of no rows; a step need not know.
+                    if batch.num_rows() > 0 {
+                        let pushed = self.step.push(&batch, &mut self.ready);
+                        pushed.map_err(external)?;
+                    }
                 }
                 None => {
                     self.input = None;

@@ -609,11 +609,9 @@ fn aggregated(
     }
     let whole = ranges.windows(2).all(|pair| pair[0] == pair[1]);
     if whole && !ranges.is_empty() {
-        states.frames(&columns, &ranges[..1])?;
-        let one = states.finish()?;
+        let one = states.frames(&columns, &ranges[..1])?;
         let rows = UInt32Array::from(vec![0; ranges.len()]);
         return Ok(take(&one, &rows, None)?);
     }
-    states.frames(&columns, &ranges)?;
-    states.finish()
+    states.frames(&columns, &ranges)
 }
