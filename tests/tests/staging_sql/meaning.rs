@@ -384,6 +384,48 @@ fn windows() {
     )]);
 }
 
+/// A left join with one generator under projections leaves rows out where it makes none, unless ON or anything else
+/// stands in between. Answers of Spark 3.5.
+#[test]
+fn lateral_generators() {
+    let one = json!([[1, 1], [1, 2]]);
+    let some = json!([[1, 1], [1, 2], [2, null], [3, null]]);
+    let kept = json!([[1, 2], [2, null], [3, null]]);
+    let cases = [
+        ("explode(a) e(x)", &one),
+        ("explode(a) e(x) ON true", &some),
+        ("(SELECT explode(a) AS x) e", &one),
+        ("(SELECT explode(a) AS x) e ON true", &some),
+        ("(SELECT explode(a) AS x) e ON x > 1", &kept),
+        ("(SELECT y AS x FROM (SELECT explode(a) AS y)) e", &one),
+        (
+            "(WITH c AS (SELECT explode(a) AS x) SELECT x FROM c) e",
+            &one,
+        ),
+        ("(SELECT z.x FROM explode(a) z(x)) e", &one),
+        ("(SELECT explode_outer(a) AS x) e", &some),
+        (
+            "(SELECT x FROM (SELECT explode(a) AS x) WHERE x > 1) e",
+            &kept,
+        ),
+        ("(SELECT explode(a) AS x WHERE 1 = 1) e", &some),
+        ("(SELECT DISTINCT explode(a) AS x) e", &some),
+        (
+            "(SELECT max(x) AS x FROM (SELECT explode(a) AS x) GROUP BY x) e",
+            &some,
+        ),
+        (
+            "(SELECT explode(array(y)) AS x FROM (SELECT explode(a) AS y)) e",
+            &some,
+        ),
+    ];
+    for (right, wanted) in cases {
+        let table = "VALUES (1, array(1, 2)), (2, array()), (3, null) t(k, a)";
+        let text = format!("SELECT k, x FROM {table} LEFT JOIN LATERAL {right} ORDER BY k, x");
+        check(&[(text.as_str(), wanted.clone())]);
+    }
+}
+
 /// Generators, set operations, pivots.
 #[test]
 fn shapes() {
