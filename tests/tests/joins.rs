@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use serde_json::{Value, json};
 use unskewed_engine::job::{Kind, Options};
 use unskewed_tests::random_join::{
@@ -14,7 +16,8 @@ use unskewed_tests::random_join::{
 };
 use unskewed_tests::tables::code::{SNAPSHOT, SUM, TEMPORAL};
 use unskewed_tests::tables::{
-    group_by, join, longs, partitions, read, read_texts, row_count, run, run_with, texts, write,
+    DAY, START, batches, group_by, join, longs, partitions, read, read_texts, row_count, run,
+    run_with, texts, write,
 };
 
 /// Writes a bootstrap table of these rows: id, sum, count.
@@ -375,6 +378,122 @@ fn labels_are_as_of_their_day_and_labelled_rows_follow() {
             read(warehouse, "team_join_v1_labeled_latest", "id", &label),
             latest
         );
+    }
+}
+
+/// The events of the right: user, value, time.
+fn right_rows(warehouse: &Path) -> Vec<(Option<String>, Option<i64>, i64)> {
+    let mut rows = Vec::new();
+    for file in partitions(warehouse, "right").values().flatten() {
+        for batch in batches(file) {
+            let column = |name| batch.column_by_name(name).unwrap();
+            let users = column("user").as_string::<i32>().iter();
+            let values = column("x").as_primitive::<Int64Type>().iter();
+            let times = column("ts").as_primitive::<Int64Type>().iter();
+            rows.extend(
+                users
+                    .zip(values)
+                    .zip(times)
+                    .map(|((user, value), time)| (user.map(str::to_owned), value, time.unwrap())),
+            );
+        }
+    }
+    rows
+}
+
+/// An aggregated label is the plain sum of the user's events in the window that ends with the label's day; a user
+/// without events in it, and a row without a user, have none.
+#[test]
+fn aggregated_labels_equal_a_plain_sum() {
+    for seed in 0..6 {
+        let workers = 1 << (seed % 3);
+        let window = 1 + i32::try_from(seed % 3).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = folder.path();
+        let day_of = fill(warehouse, &mut Random(seed + 70));
+        let (events, users) = (
+            right_rows(warehouse),
+            read_texts(warehouse, "left", "id", "user"),
+        );
+        let mut definition = feature_join(TEMPORAL);
+        definition["rowIds"] = json!(["id"]);
+        definition["labelPart"] = label_part(true, (window, window));
+        for (index, label_day) in DAYS.iter().enumerate().skip(2) {
+            run(warehouse, Kind::LabelJoin, &definition, label_day, workers);
+            let end = START + (i64::try_from(index).unwrap() + 1) * DAY;
+            let inside = end - i64::from(window) * DAY..end;
+            let left_day = DAYS[index + 1 - usize::try_from(window).unwrap()];
+            let rows = day_of.iter().filter(|(_, ds)| **ds == left_day);
+            let wanted: BTreeMap<i64, Option<i64>> = rows
+                .map(|(id, _)| {
+                    let own = events.iter().filter(|(user, _, time)| {
+                        user.is_some() && *user == users[id] && inside.contains(time)
+                    });
+                    let values: Vec<i64> = own.filter_map(|(_, value, _)| *value).collect();
+                    (*id, (!values.is_empty()).then(|| values.iter().sum()))
+                })
+                .collect();
+            let found = read(
+                warehouse,
+                &format!("team_join_v1_labels/label_ds={label_day}"),
+                "id",
+                &format!("team_label_v1_x_sum_{window}d"),
+            );
+            assert_eq!(
+                found, wanted,
+                "seed {seed}, {window} days, label day {label_day}"
+            );
+        }
+    }
+}
+
+/// Left rows of skewed keys, and those without the key, go, brought from elsewhere or not; every other row is what the
+/// bootstrap brought, nulls included, or what the join without either computes.
+#[test]
+fn skewed_keys_go_beside_bootstraps() {
+    for seed in 0..6 {
+        let accuracy = if seed % 2 == 0 { TEMPORAL } else { SNAPSHOT };
+        let folder = tempfile::tempdir().unwrap();
+        let (warehouse, mut random) = (folder.path(), Random(seed + 90));
+        let day_of = fill(warehouse, &mut random);
+        let users = read_texts(warehouse, "left", "id", "user");
+        run(warehouse, Kind::Join, &feature_join(accuracy), END, 1);
+        let mut boot: BTreeMap<i64, (Option<i64>, Option<i64>)> = BTreeMap::new();
+        for id in day_of.keys().filter(|id| *id % 3 == 0) {
+            let some = |random: &mut Random| (random.below(4) > 0).then(|| -random.below(100));
+            boot.insert(*id, (some(&mut random), some(&mut random)));
+        }
+        let rows: Vec<_> = boot
+            .iter()
+            .map(|(id, both)| (*id, both.0, both.1))
+            .collect();
+        write_boot(warehouse, "boot", &day_of, &rows);
+        let mut wanted =
+            [SUM_COLUMN, COUNT_COLUMN].map(|column| read(warehouse, "team_join_v1", "id", column));
+        for (id, both) in &boot {
+            wanted[0].insert(*id, both.0);
+            wanted[1].insert(*id, both.1);
+        }
+        let skewed = ["u1", "u3"];
+        let kept = |id: &i64| {
+            users[id]
+                .as_deref()
+                .is_some_and(|user| !skewed.contains(&user))
+        };
+        for column in &mut wanted {
+            column.retain(|id, _| kept(id));
+        }
+        for workers in [1, 2, 4] {
+            let name = format!("team_skew{workers}_v1");
+            let mut definition = named(feature_join(accuracy), &format!("team.skew{workers}.v1"));
+            definition["skewKeys"] = json!({"user": ["'u1'", "'u3'"]});
+            definition["bootstrapParts"] = json!([{"table": "feat.boot", "keyColumns": ["id"]}]);
+            run(warehouse, Kind::Join, &definition, END, workers);
+            for (column, wanted) in [SUM_COLUMN, COUNT_COLUMN].into_iter().zip(&wanted) {
+                let found = read(warehouse, &name, "id", column);
+                assert_eq!(found, *wanted, "seed {seed}, {workers} workers, {column}");
+            }
+        }
     }
 }
 
