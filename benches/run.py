@@ -1,5 +1,7 @@
 """Measures the engine beside the limit and beside others, in one run: run.py [--sizes …] [--rounds N]
 
+With --workload it is another job than the join that is measured; jobs.py says which and beside what.
+
 Every contender runs as its own process, in turn, round after round, so that a slow minute of the
 machine hits all of them. Counted are CPU seconds (user and system), wall seconds and peak resident
 memory as the kernel reports them for the process. The answers of `unskewed join` are compared with
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import time
 
+import jobs
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -187,6 +190,38 @@ def summarise(records, sizes, notes):
     return "\n".join(lines + [f"- {note}" for note in notes]).rstrip() + "\n"
 
 
+def warehouse_of(size, scratch):
+    """The workload of this size, made once."""
+    events, rows = size
+    warehouse = f"{scratch}/{events}x{rows}"
+    if not os.path.exists(f"{warehouse}/.done"):
+        subprocess.run([sys.executable, f"{HERE}/generate.py", warehouse, str(events), str(KEYS),
+                        str(rows)], check=True)
+        open(f"{warehouse}/.done", "w").close()
+    return warehouse
+
+
+def run_job(size, options, scratch, records, notes):
+    """Another job than the join, beside what jobs.py holds it against."""
+    events, warehouse, log = size[0], warehouse_of(size, scratch), f"{scratch}/log.txt"
+    found = jobs.contenders(options.workload, options.binary, warehouse, scratch)
+    for round_number in range(options.rounds):
+        for name, (command, before, differs) in found.items():
+            if options.only and not any(name.startswith(only) for only in options.only):
+                continue
+            before()
+            result, error = measure(command, log)
+            if error:
+                notes.append(f"{name} at {events:,} events did not finish: {error.strip()}")
+                print(f"{events:>10} {name:<28} FAILED {error.strip()[-300:]}", flush=True)
+                continue
+            record(records, size, name, round_number, result)
+            wrong = differs(log) if differs and not round_number else []
+            if wrong:
+                notes.append(f"WRONG ANSWER of {name} at {events:,} events: {'; '.join(wrong)}")
+                print("WRONG ANSWER:", *wrong, sep="\n  ", flush=True)
+
+
 def sizes_of(text):
     return [tuple(int(number) for number in size.split("x")) for size in text.split(",")]
 
@@ -198,12 +233,7 @@ def record(records, size, name, round_number, result):
 
 
 def run_size(size, options, scratch, records, notes):
-    events, rows = size
-    warehouse = f"{scratch}/{events}x{rows}"
-    if not os.path.exists(f"{warehouse}/.done"):
-        subprocess.run([sys.executable, f"{HERE}/generate.py", warehouse, str(events), str(KEYS),
-                        str(rows)], check=True)
-        open(f"{warehouse}/.done", "w").close()
+    events, warehouse = size[0], warehouse_of(size, scratch)
     failed, compared = set(), set()
     for round_number in range(options.rounds):
         for name, (command, output) in contenders(warehouse, scratch).items():
@@ -252,6 +282,9 @@ def main():
                         help="EVENTSxROWS, comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", action="append", help="contenders whose name begins so")
+    parser.add_argument("--workload", choices=jobs.WORKLOADS, help="a job that is not the join")
+    parser.add_argument("--binary", default=f"{ROOT}/target/release/unskewed",
+                        help="the command that --workload measures")
     parser.add_argument("--scratch", default=f"{ROOT}/target/bench")
     parser.add_argument("--no-archive", action="store_true")
     parser.add_argument("--compare", nargs=2, metavar="FOLDER", help="only compare two answers")
@@ -262,17 +295,20 @@ def main():
         sys.exit(1 if wrong else 0)
     os.makedirs(options.scratch, exist_ok=True)
     records, notes = [], []
+    run_one = run_job if options.workload else run_size
     for size in options.sizes:
-        run_size(size, options, options.scratch, records, notes)
+        run_one(size, options, options.scratch, records, notes)
     summary = summarise(records, options.sizes, notes)
     print("\n" + summary)
     if records and not options.no_archive:
         slug = re.sub(r"[^a-z0-9]+", "-", machine()[0].lower()).strip("-")[:40]
         folder = f"{HERE}/runs/{datetime.date.today()}-{slug}-{machine()[1]}"
         os.makedirs(folder, exist_ok=True)
-        with open(f"{folder}/summary.md", "w") as stream:
-            stream.write(f"# Bench of {datetime.date.today()}\n\n{summary}")
-        with open(f"{folder}/raw.csv", "w", newline="") as stream:
+        workload = options.workload
+        of, prefix = (f", {workload}", f"{workload}-") if workload else ("", "")
+        with open(f"{folder}/{prefix}summary.md", "w") as stream:
+            stream.write(f"# Bench of {datetime.date.today()}{of}\n\n{summary}")
+        with open(f"{folder}/{prefix}raw.csv", "w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["events", "rows", "who", "round", "cpu_s", "wall_s", "peak_mb"])
             for r in records:
