@@ -449,6 +449,12 @@ fn what_is_not_there_yet_is_said() {
             "feat.team_j_v1_logged is not there yet; log-flattener writes it",
         ),
         (
+            "consistency-metrics-compute",
+            &[],
+            1,
+            "feat.team_j_v1_logged is not there yet; log-flattener writes it",
+        ),
+        (
             "compare-join-query",
             &["--query-table", "src.rigth"],
             2,

@@ -110,6 +110,7 @@ fn backfill(
     tables: &Tables,
     context: &Context<'_>,
 ) -> Result<Outcome> {
+    tables::days_of_job(&context.warehouse.table(&tables.logged)?, "log-flattener")?;
     let missing = holes(job, &tables.comparison, &tables.logged, context)?;
     let Some(last) = missing.hull() else {
         return Ok(Outcome::default());
