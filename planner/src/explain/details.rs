@@ -322,9 +322,12 @@ fn evaluator(
         AnswerRule::AnyRow => "where there is a row",
     };
     let mut details = vec![("evaluates", vec![how]), ("answers", vec![rule.into()])];
-    let values = evaluator
-        .parts()
-        .iter()
+    let parts = evaluator.parts().iter();
+    if let EvaluatorPlan::StreamTiles { .. } = evaluator {
+        push(&mut details, "states", parts.map(aggregate).collect());
+        return details;
+    }
+    let values = parts
         .zip(&schema.fields)
         .map(|(part, field)| format!("{} {} = {}", field.name, field.data_type, aggregate(part)));
     push(&mut details, "values", values.collect());

@@ -5,6 +5,7 @@
 
 mod fuzz;
 mod outlines;
+mod streams;
 mod support;
 
 use std::path::PathBuf;
