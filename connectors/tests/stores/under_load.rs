@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use unskewed_connectors::clock::{Clock, SystemClock};
 use unskewed_connectors::kv::{Get, KvStore, Put, Timed, open};
@@ -44,6 +45,9 @@ impl Known {
         if reasons.len() < 200 {
             reasons.push(crate::text(error));
         }
+        drop(reasons);
+        // While calls fail at once, servers need the processor more.
+        SystemClock::new().sleep(Duration::from_millis(20));
     }
 
     fn goes_on(&self) -> bool {
@@ -271,7 +275,7 @@ fn everything_fails(api: &str, rest: &str, seed: u64) {
     let Some(mut server) = Server::start(api, 3, &[]) else {
         return;
     };
-    let address = server.address(&format!("{rest}?read_millis=500&write_millis=2000"));
+    let address = server.address(&format!("{rest}?write_millis=5000"));
     let store = open(&address, Arc::new(SystemClock::new())).unwrap();
     let known = Arc::new(Known::new());
     let mut threads = Vec::new();
@@ -310,23 +314,22 @@ fn everything_fails(api: &str, rest: &str, seed: u64) {
             break;
         }
     }
+    server.admin("/clear");
+    let begun = clock.monotonic();
+    let goes_on =
+        |seen: &[u64], seen_batch| seen.iter().all(|number| *number > 0) && seen_batch > 0;
+    while !read_once(store.as_ref(), &known, &mut seen)
+        || read_batch(store.as_ref(), &known, &mut seen_batch).is_err()
+        || !goes_on(&seen, seen_batch)
+    {
+        let waited = (clock.monotonic() - begun).as_secs();
+        assert!(waited < 40, "reads and writes do not recover");
+    }
     drop(end);
     for thread in threads {
         thread.join().unwrap();
     }
-    server.admin("/clear");
-    let begun = clock.monotonic();
-    while !read_once(store.as_ref(), &known, &mut seen)
-        || read_batch(store.as_ref(), &known, &mut seen_batch).is_err()
-    {
-        let waited = (clock.monotonic() - begun).as_secs();
-        assert!(waited < 20, "reads do not recover");
-    }
     let writes = seen.iter().sum::<u64>();
-    assert!(
-        writes > 0 && seen_batch > 0,
-        "{writes} writes, {seen_batch} batches"
-    );
     let failures = known.failures.load(Ordering::SeqCst);
     println!("{api}, seed {seed}: {writes} rows, {seen_batch} batches, {failures} failed calls");
     for reason in known.reasons.lock().unwrap().iter() {

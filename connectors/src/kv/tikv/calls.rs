@@ -1,8 +1,8 @@
 //! Calls that are tried again within a limit of time.
 //!
-//! [`Reads`] share a connection. [`Writes`] have one to themselves each while they last: a try that failed is ended with its
-//! connection before the next, so it cannot arrive late and put an old value over a new one. (What a server has taken
-//! in by then, no client can take back.) Both pause when the store is down ([`Breaker`]).
+//! [`Reads`] share a connection. [`Writes`] have one to themselves each while they last: a try that was cut off is ended with
+//! its connection before the next, so it cannot arrive late and put an old value over a new one. (What a server has
+//! taken in by then, no client can take back.) Both pause when the store is down ([`Breaker`]).
 
 use std::future::Future;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -218,9 +218,10 @@ impl Writes {
                 None => Session::connect(address, "tikv-write", *request, limit)?,
             };
             let answer = session.ask(limit, &ask);
-            match answer {
-                Ok(()) => locked(&self.idle).push(session),
-                Err(_) => session.end(),
+            match answer.as_ref().is_err_and(Trouble::disconnects) {
+                true => session.end(),
+                // A put that came back, well or not, has nothing under way; a busy server is not asked by new connections.
+                false => locked(&self.idle).push(session),
             }
             answer
         })

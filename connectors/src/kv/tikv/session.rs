@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tikv_client::{Backoff, Config, Error as ClientError, RawClient, Result as ClientResult};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -93,11 +94,12 @@ impl Session {
         let connecting = RawClient::new_with_config(address.endpoints.clone(), config);
         let endpoints = address.endpoints.clone();
         let connected = pool.start(async move {
-            match timeout(limit, connecting).await {
-                Ok(Ok(client)) => Ok(client),
-                Ok(Err(error)) => Err(explained(Trouble::from(error), &endpoints).await),
-                Err(_late) => Err(Trouble::lost("PD did not answer")),
-            }
+            let trouble = match timeout(limit * 3 / 4, connecting).await {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(error)) => Trouble::from(error),
+                Err(_late) => Trouble::lost("PD did not answer"),
+            };
+            Err(explained(trouble, &endpoints, limit / 4).await)
         });
         let connected = connected.get();
         let client = connected.unwrap_or_else(|| Err(Trouble::lost("the client broke")))?;
@@ -136,20 +138,17 @@ impl Session {
 }
 
 /// The client does not say why PD was not reached; so look at each endpoint.
-async fn explained(trouble: Trouble, endpoints: &[String]) -> Trouble {
-    const LIMIT: Duration = Duration::from_millis(500);
-    let Trouble::Passing { mut reason, .. } = trouble else {
+async fn explained(trouble: Trouble, endpoints: &[String], limit: Duration) -> Trouble {
+    let Trouble::Passing { reason, .. } = trouble else {
         return trouble;
     };
-    for endpoint in endpoints {
-        let found = match timeout(LIMIT, TcpStream::connect(endpoint.as_str())).await {
-            Ok(Ok(_)) => {
-                "it takes connections, but does not answer as PD (is TLS on one side only?)".into()
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_late) => "it does not answer".into(),
-        };
-        reason = format!("{reason}; {endpoint}: {found}");
-    }
-    Trouble::lost(reason)
+    let look = async |endpoint: &String| match timeout(limit, TcpStream::connect(endpoint)).await {
+        Ok(Ok(_)) => format!(
+            "{endpoint} takes connections, but does not answer as PD (is TLS on one side only?)"
+        ),
+        Ok(Err(error)) => format!("{endpoint}: {error}"),
+        Err(_late) => format!("{endpoint} does not answer"),
+    };
+    let found = join_all(endpoints.iter().map(look)).await;
+    Trouble::lost(format!("{reason}; {}", found.join("; ")))
 }
