@@ -435,14 +435,8 @@ fn evaluator(
             Box::new(SnapshotRows::new(parts, right, time.map(name))?)
         }
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, right)?),
-        EvaluatorPlan::StreamTiles {
-            parts,
-            bases,
-            tile_millis,
-            since_millis,
-        } => {
-            let lengths = (*tile_millis, *since_millis);
-            Box::new(StreamTiles::new(parts, bases, right, lengths)?)
+        EvaluatorPlan::StreamTiles { parts, bases } => {
+            Box::new(StreamTiles::new(parts, bases, right)?)
         }
         EvaluatorPlan::StreamRows {
             datum,

@@ -314,17 +314,12 @@ pub enum EvaluatorPlan {
         /// From when on the rows are all there, in milliseconds.
         since_millis: i64,
     },
-    /// The unfinished states of a key's rows, one for each tile of time, packed into one value of the store, and the
-    /// time of the latest row.
+    /// The unfinished states of all rows of a tile, which its key names, as one datum, and the time of the latest.
     StreamTiles {
         /// What a reader finishes.
         parts: Vec<AggregatePart>,
         /// For each part the number of its aggregation and bucket: parts of one number share states.
         bases: Vec<usize>,
-        /// The length of a tile.
-        tile_millis: i64,
-        /// From when on the rows are all there, in milliseconds.
-        since_millis: i64,
     },
 }
 

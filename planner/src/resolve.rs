@@ -36,7 +36,7 @@ use crate::expr::Expr;
 pub use chain::{Parent, parents_of_group_by, parents_of_join, parents_of_labels};
 pub use served_group::{ServedGroup, Stored, StoredStates};
 pub use served_join::{DerivedColumn, RequestKey, ServedExternal, ServedJoin, ServedPart};
-pub use upload::UploadGroup;
+pub use upload::{Tile, UploadGroup};
 
 /// A resolved definition and what the user should look at although it works.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,11 +5,13 @@
 
 use serde_json::{Map, Value};
 
+use crate::aggregation::{AggregatePart, base_parts};
 use crate::avro::{Kind, ParseError, Record, RecordField, Shape};
 use crate::definition::{DataModel, Definition, Dialect, GroupBy, MetaData};
 use crate::diagnostic::Diagnostic;
 use crate::naming::{REVERSAL_COLUMN, TIME_COLUMN, clean};
 use crate::resolve::UploadGroup;
+use crate::schema::{DataType, Field, Schema};
 use crate::time::{NotADay, Partition};
 
 /// The key, in a group-by's batch dataset, of its serving info.
@@ -49,6 +51,23 @@ pub fn stream_row(selected: &Record, model: DataModel) -> Record {
         name: "Row".into(),
         fields,
     }
+}
+
+/// What a stream keeps of a tile: the states of all bases, and whether it is complete.
+pub fn tile_fields(parts: &[AggregatePart], bases: &[usize]) -> [Field; 2] {
+    let state = |part: &AggregatePart| Field::new(&part.incremental_name, part.state_type.clone());
+    let states = base_parts(parts, bases).into_iter().map(state).collect();
+    [
+        Field::new("collapsedIr", DataType::Struct(states)),
+        Field::new("isComplete", DataType::Boolean),
+    ]
+}
+
+/// Tells tiles of another make apart: the fingerprint of their schema. `None` where they cannot be stored.
+pub fn tile_fingerprint(parts: &[AggregatePart], bases: &[usize]) -> Option<u64> {
+    let schema = Schema::new(tile_fields(parts, bases).into());
+    let record = Record::of("_TILE_IR", &schema).ok()?;
+    Some(record.fingerprint())
 }
 
 /// The folder that definitions of this kind are kept under.

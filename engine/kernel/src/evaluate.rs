@@ -9,7 +9,7 @@
 //! | [`day_states`] | event time | midnight | the unfinished states of `q − 1 day ≤ ts < q` |
 //! | [`batch_states`] | event time, or end of the row's partition | midnight | the unfinished states of every window |
 //! | [`stream_rows`] | event or mutation time | any | all rows, packed into one value |
-//! | [`stream_tiles`] | event time | any | the states of all rows, a tile each, packed into one value |
+//! | [`stream_tiles`] | event time, of one tile a key | any | the state of all rows, as one datum |
 //! | [`tile_states`] | of one tile a key | none | the unfinished states of all rows |
 //! | [`after_batch`] | after a batch's end | any time after it | the batch's states and what came since |
 //!

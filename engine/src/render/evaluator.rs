@@ -63,14 +63,8 @@ pub(super) fn evaluator(
             })
         }
         EvaluatorPlan::DayStates { parts } => Box::new(DayStates::new(parts, payload)?),
-        EvaluatorPlan::StreamTiles {
-            parts,
-            bases,
-            tile_millis,
-            since_millis,
-        } => {
-            let lengths = (*tile_millis, *since_millis);
-            Box::new(StreamTiles::new(parts, bases, payload, lengths)?)
+        EvaluatorPlan::StreamTiles { parts, bases } => {
+            Box::new(StreamTiles::new(parts, bases, payload)?)
         }
         EvaluatorPlan::StreamRows {
             datum,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, StringArray};
 use serde_json::{Value as Json, json};
 use unskewed_connectors::clock::{Clock, ManualClock};
@@ -22,7 +23,7 @@ use unskewed_planner::definition::Dialect;
 use unskewed_planner::resolve::{Stored, StoredStates, resolve_served_group};
 use unskewed_planner::schema::{DataType, Field, Schema};
 use unskewed_planner::serving::{
-    SERVING_INFO_KEY, ServingInfo, batch_dataset, stream_row, streaming_dataset,
+    SERVING_INFO_KEY, ServingInfo, batch_dataset, stream_row, streaming_dataset, tile_fingerprint,
 };
 use unskewed_planner::time::{DAY_MILLIS, FIVE_MINUTES_MILLIS, HOUR_MILLIS, Window, floor_to};
 
@@ -213,15 +214,38 @@ impl History {
             ..
         } = states;
         let hops = parts.iter().map(|part| part.window.tail_hop_millis());
-        let times = (hops.min().unwrap(), KEPT_SINCE);
-        let mut tiles = StreamTiles::new(parts, bases, inputs, times).unwrap();
+        let tile_millis = hops.min().unwrap();
+        let kept = self.before(KEPT_SINCE)..self.before(until);
+        // Each tile is a key of its own.
+        let mut offsets = vec![kept.start as u32];
+        let tile = |row: usize| self.ts[row].div_euclid(tile_millis);
+        let ends = kept
+            .clone()
+            .filter(|row| row + 1 == kept.end || tile(*row) != tile(row + 1));
+        offsets.extend(ends.map(|row| row as u32 + 1));
+        let tiles = offsets.len() - 1;
+        let each: Vec<u32> = (0..=tiles as u32).collect();
         let queries = Queries {
-            offsets: &[0, 1],
-            ts: &[until],
+            offsets: &each,
+            ts: &vec![until; tiles],
         };
-        let own = [self.before(KEPT_SINCE) as u32, self.before(until) as u32];
-        let columns = tiles.evaluate(self.run(&own), queries).unwrap().columns;
-        columns[0].as_binary::<i32>().value(0).to_vec()
+        let mut evaluator = StreamTiles::new(parts, bases, inputs).unwrap();
+        let columns = evaluator
+            .evaluate(self.run(&offsets), queries)
+            .unwrap()
+            .columns;
+        let (datums, latest) = (
+            columns[0].as_binary::<i32>(),
+            columns[1].as_primitive::<Int64Type>(),
+        );
+        pack(&StreamRow {
+            epoch: 1,
+            schema: tile_fingerprint(parts, bases).unwrap(),
+            since_millis: KEPT_SINCE,
+            entries: (0..tiles)
+                .map(|tile| (latest.value(tile), datums.value(tile)))
+                .collect(),
+        })
     }
 }
 

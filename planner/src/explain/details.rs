@@ -305,12 +305,7 @@ fn evaluator(
         ),
         EvaluatorPlan::DayStates { .. } => "states of each day".into(),
         EvaluatorPlan::StreamRows { datum, .. } => format!("all rows, packed: {}", name(*datum)),
-        EvaluatorPlan::StreamTiles { tile_millis, .. } => {
-            format!(
-                "states of tiles of {} minutes, packed",
-                tile_millis / 60_000
-            )
-        }
+        EvaluatorPlan::StreamTiles { .. } => "states of a tile".into(),
         EvaluatorPlan::BatchStates { time, .. } => match time {
             Some(time) => format!("states of a batch, windows over {}", name(*time)),
             None => "states of a batch".into(),

@@ -15,11 +15,11 @@ use crate::physical::{
     AnswerRule, Arrange, Collect, DataflowPlan, Datum, DayFilter, Encode, EvaluatorPlan, NodeId,
     Operator, Project, Receive, Requirement, Snapshots,
 };
-use crate::resolve::UploadGroup;
+use crate::resolve::{Tile, UploadGroup};
 use crate::schema::{DataType, Field, Schema};
 use crate::time::{Partition, PartitionRange};
 
-use super::left::on_day;
+use super::left::{columns_only, on_day};
 use super::remap;
 use super::right::{rendered, scan, union};
 
@@ -163,56 +163,30 @@ fn row_columns(upload: &UploadGroup) -> Vec<String> {
     inputs.chain(own).collect()
 }
 
-/// The rows' datums by key and time, packed and handed on.
+/// What is kept of rows by key, packed and handed on.
 fn keep(
     upload: &UploadGroup,
     rows: Vec<NodeId>,
     (since, origin): (Partition, StreamOrigin),
     plan: &mut DataflowPlan,
 ) {
-    let group = &upload.group;
-    let rows = union(plan, rows, &group.clean_name);
-    let key_count = group.keys.len();
-    let width = plan.node(rows).schema.fields.len();
-    let datum = |record: &Record, columns: std::ops::Range<usize>| Datum {
-        record: record.clone(),
-        columns: columns.collect(),
+    let clean_name = &upload.group.clean_name;
+    let rows = union(plan, rows, clean_name);
+    let entries = match upload.tile {
+        None => rows_by_key(upload, rows, plan),
+        Some(tile) => tiles_by_key(upload, tile, (rows, since), plan),
     };
-    let inputs = key_count + 1..width;
-    let key = datum(&upload.key, 0..key_count);
-    // Of rows their datum is kept, of tiles what is aggregated.
-    let (datums, kept) = match upload.tile_millis {
-        None => (
-            vec![key, datum(&upload.stream_row, inputs)],
-            0..key_count + 1,
-        ),
-        Some(_) => (vec![key], 0..width),
+    let schema = upload
+        .tile
+        .map_or_else(|| upload.stream_row.fingerprint(), |tile| tile.schema);
+    let evaluator = EvaluatorPlan::StreamRows {
+        datum: 1,
+        schema,
+        since_millis: since.start_millis(),
     };
-    let names = ["key_bytes", "datum"].into_iter().take(datums.len());
-    let mut fields: Vec<Field> = names
-        .map(|name| Field::new(name, DataType::Binary))
-        .collect();
-    let led = fields.len();
-    fields.extend(plan.node(rows).schema.fields[kept.clone()].iter().cloned());
-    let encode = Encode {
-        input: rows,
-        datums,
-        kept: kept.collect(),
-    };
-    let time = led + key_count;
-    let payload: Vec<usize> = (0..led).chain(time + 1..fields.len()).collect();
-    let packed = Schema::new(payload.iter().map(|index| fields[*index].clone()).collect());
-    let label = format!("datums of {}", group.clean_name);
-    let datums = plan.add(label, Schema::new(fields), Operator::Encode(encode));
-    let arrange = Arrange {
-        input: datums,
-        keys: (led..time).collect(),
-        time,
-        payload,
-    };
-    let label = format!("source of {}", group.clean_name);
-    let arranged = plan.add(label, packed, Operator::Arrange(arrange));
-    let rows = pack(upload, arranged, since, plan);
+    let label = format!("group-by {clean_name}");
+    let values = ["row", "millis"];
+    let rows = one_each(label, (entries, since), (evaluator, values), plan);
     let out = match origin {
         StreamOrigin::Topics => Operator::Publish { input: rows },
         StreamOrigin::Tables => Operator::Collect(Collect {
@@ -221,7 +195,107 @@ fn keep(
         }),
     };
     let schema = plan.node(rows).schema.clone();
-    plan.add(stream_rows_of(&group.clean_name), schema, out);
+    plan.add(stream_rows_of(clean_name), schema, out);
+}
+
+/// Key bytes and datums of rows, by key and time.
+fn rows_by_key(upload: &UploadGroup, rows: NodeId, plan: &mut DataflowPlan) -> NodeId {
+    let group = &upload.group;
+    let key_count = group.keys.len();
+    let width = plan.node(rows).schema.fields.len();
+    let datum = |record: &Record, columns: std::ops::Range<usize>| Datum {
+        record: record.clone(),
+        columns: columns.collect(),
+    };
+    let encode = Encode {
+        input: rows,
+        datums: vec![
+            datum(&upload.key, 0..key_count),
+            datum(&upload.stream_row, key_count + 1..width),
+        ],
+        kept: (0..=key_count).collect(),
+    };
+    let mut fields = datum_fields(&["key_bytes", "datum"]);
+    let packed = Schema::new(fields.clone());
+    fields.extend(plan.node(rows).schema.fields[..=key_count].iter().cloned());
+    let label = format!("datums of {}", group.clean_name);
+    let datums = plan.add(label, Schema::new(fields), Operator::Encode(encode));
+    let arrange = Arrange {
+        input: datums,
+        keys: (2..2 + key_count).collect(),
+        time: 2 + key_count,
+        payload: vec![0, 1],
+    };
+    let label = format!("source of {}", group.clean_name);
+    plan.add(label, packed, Operator::Arrange(arrange))
+}
+
+/// Key bytes and states of tiles, by key and the time of the tile's latest row. What comes to a tile costs that tile.
+fn tiles_by_key(
+    upload: &UploadGroup,
+    tile: Tile,
+    (rows, since): (NodeId, Partition),
+    plan: &mut DataflowPlan,
+) -> NodeId {
+    let group = &upload.group;
+    let key_count = group.keys.len();
+    let own = plan.node(rows).schema.fields.clone();
+    let encode = Encode {
+        input: rows,
+        datums: vec![Datum {
+            record: upload.key.clone(),
+            columns: (0..key_count).collect(),
+        }],
+        kept: (0..own.len()).collect(),
+    };
+    let mut fields = datum_fields(&["key_bytes"]);
+    fields.extend(own);
+    let label = format!("keys of {}", group.clean_name);
+    let keyed = plan.add(label, Schema::new(fields.clone()), Operator::Encode(encode));
+    let time = 1 + key_count;
+    let columns = fields.iter().enumerate();
+    let columns = columns.map(|(at, field)| Expr::column(at, field.data_type.clone()));
+    let columns = columns.chain([start_of_tile(time, tile.millis)]).collect();
+    fields.push(Field::new("tile", DataType::Long));
+    let label = format!("tiles of {}", group.clean_name);
+    let project = Operator::Project(columns_only(keyed, columns));
+    let tiled = plan.add(label, Schema::new(fields.clone()), project);
+    let payload: Vec<usize> = [0].into_iter().chain(time + 1..fields.len() - 1).collect();
+    let kept = Schema::new(payload.iter().map(|at| fields[*at].clone()).collect());
+    let arrange = Arrange {
+        input: tiled,
+        keys: (1..time).chain([fields.len() - 1]).collect(),
+        time,
+        payload,
+    };
+    let label = format!("source of {}", group.clean_name);
+    let arranged = plan.add(label, kept, Operator::Arrange(arrange));
+    let evaluator = EvaluatorPlan::StreamTiles {
+        parts: group.parts.clone(),
+        bases: upload.bases.clone(),
+    };
+    let label = format!("states of {}", group.clean_name);
+    let values = ["datum", "millis"];
+    let states = one_each(label, (arranged, since), (evaluator, values), plan);
+    let arrange = Arrange {
+        input: states,
+        keys: vec![0],
+        time: 4,
+        payload: vec![0, 3],
+    };
+    let label = format!("tiles by key of {}", group.clean_name);
+    let packed = Schema::new(datum_fields(&["key_bytes", "datum"]));
+    plan.add(label, packed, Operator::Arrange(arrange))
+}
+
+fn datum_fields(names: &[&str]) -> Vec<Field> {
+    let field = |name: &&str| Field::new(*name, DataType::Binary);
+    names.iter().map(field).collect()
+}
+
+/// The first millisecond of the tile that the time in a column lies in.
+fn start_of_tile(column: usize, millis: i64) -> Expr {
+    of_time(&format!("t - pmod(t, {millis}L)"), column)
 }
 
 /// Names of the projected columns: keys, the time that orders rows, and those of a row's datum.
@@ -263,48 +337,33 @@ fn project(upload: &UploadGroup, source: &RowSource, input: NodeId) -> Project {
 
 /// Whether the time in a column is not before this one.
 fn not_before(column: usize, millis: i64) -> Expr {
+    of_time(&format!("t >= {millis}L"), column)
+}
+
+/// An expression of the time `t` in a column.
+fn of_time(text: &str, column: usize) -> Expr {
     let schema = Schema::new(vec![Field::new("t", DataType::Long)]);
-    let bound = expr::parse(&format!("t >= {millis}L")).and_then(|ast| expr::bind(&ast, &schema));
-    let bound = bound.expect("the text is a comparison with a number");
+    let bound = expr::parse(text).and_then(|ast| expr::bind(&ast, &schema));
+    let bound = bound.expect("the text is arithmetic with a long");
     remap::moved(&bound, &|_| column)
 }
 
-/// One value for each key.
-fn pack(
-    upload: &UploadGroup,
-    arranged: NodeId,
-    since: Partition,
+/// A datum and a time of each key of an arrangement, under these names, behind its key bytes, a day and its end.
+fn one_each(
+    label: String,
+    (right, since): (NodeId, Partition),
+    (evaluator, values): (EvaluatorPlan, [&str; 2]),
     plan: &mut DataflowPlan,
 ) -> NodeId {
-    let fields = ["key_bytes", PARTITION_COLUMN, "day_end", "row", "millis"];
-    let types = [
-        DataType::Binary,
-        DataType::String,
-        DataType::Long,
-        DataType::Binary,
-        DataType::Long,
+    let fields = vec![
+        Field::new("key_bytes", DataType::Binary),
+        Field::new(PARTITION_COLUMN, DataType::String),
+        Field::new("day_end", DataType::Long),
+        Field::new(values[0], DataType::Binary),
+        Field::new(values[1], DataType::Long),
     ];
-    let fields: Vec<Field> = fields
-        .iter()
-        .zip(types)
-        .map(|(name, data_type)| Field::new(*name, data_type))
-        .collect();
-    let since_millis = since.start_millis();
-    let evaluator = match upload.tile_millis {
-        None => EvaluatorPlan::StreamRows {
-            datum: 1,
-            schema: upload.stream_row.fingerprint(),
-            since_millis,
-        },
-        Some(tile_millis) => EvaluatorPlan::StreamTiles {
-            parts: upload.group.parts.clone(),
-            bases: upload.bases.clone(),
-            tile_millis,
-            since_millis,
-        },
-    };
     let snapshots = Snapshots {
-        right: arranged,
+        right,
         days: PartitionRange {
             start: since,
             end: since,
@@ -313,6 +372,5 @@ fn pack(
         keys: vec![0],
         answer: AnswerRule::AnyRow,
     };
-    let label = format!("group-by {}", upload.group.clean_name);
     plan.add(label, Schema::new(fields), Operator::Snapshots(snapshots))
 }

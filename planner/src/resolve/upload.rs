@@ -13,7 +13,7 @@ use crate::logical::{FeatureGroup, RowSource};
 use crate::naming::{TIME_COLUMN, TableSuffix};
 use crate::schema::{Field, Schema};
 
-use crate::serving::stream_row;
+use crate::serving::{stream_row, tile_fingerprint};
 
 use super::source::{self, Request, fill};
 use super::{Problems, group, scala_order};
@@ -44,10 +44,19 @@ pub struct UploadGroup {
     pub inputs: Vec<String>,
     /// The schema of what a stream keeps of a row: `selected`, and of a mutation its own time and which side it is.
     pub stream_row: Record,
-    /// How long a tile is, where a stream keeps states of tiles rather than rows.
-    pub tile_millis: Option<i64>,
+    /// What a tile is, where a stream keeps states of tiles rather than rows.
+    pub tile: Option<Tile>,
     /// The schema of the columns that a stream must give; only where there is one.
     pub input: Option<Record>,
+}
+
+/// A stretch of time that has a state of its own in streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// How long it is.
+    pub millis: i64,
+    /// The fingerprint of its state's schema.
+    pub schema: u64,
 }
 
 impl UploadGroup {
@@ -106,6 +115,7 @@ pub(super) fn resolve(
         edge => record("Edge", edge).map(Some),
     };
     let input = input(group_by, &group, catalog, problems);
+    let tile = tile(group_by, &group, &bases, states);
     Some(UploadGroup {
         table: table?,
         bases,
@@ -116,7 +126,7 @@ pub(super) fn resolve(
         selected: selected?,
         inputs: inputs.into_iter().map(|field| field.name).collect(),
         stream_row: stream_row?,
-        tile_millis: tile_millis(group_by, &group, states),
+        tile,
         input: input?,
         group,
     })
@@ -137,13 +147,21 @@ pub(super) fn bases(group_by: &GroupBy) -> Vec<usize> {
     bases
 }
 
-/// How long a tile is, where a definition asks for tiles: the shortest hop of its windows, so that no window cuts one.
-/// Mutations are not tiled, since what they take back may lie in any.
-fn tile_millis(group_by: &GroupBy, group: &FeatureGroup, stores_states: bool) -> Option<i64> {
+/// What a tile is, where a definition asks for them: as long as the shortest hop of its windows, so that no window cuts
+/// one. Mutations are not tiled, since what they take back may lie in any.
+fn tile(
+    group_by: &GroupBy,
+    group: &FeatureGroup,
+    bases: &[usize],
+    stores_states: bool,
+) -> Option<Tile> {
     let asked = stores_states && custom_flag(&group_by.meta_data, "enable_tiling");
-    let tiled = asked && group.model == DataModel::Events;
     let hops = group.parts.iter().map(|part| part.window.tail_hop_millis());
-    hops.min().filter(|_| tiled)
+    let millis = hops
+        .min()
+        .filter(|_| asked && group.model == DataModel::Events)?;
+    let schema = tile_fingerprint(&group.parts, bases)?;
+    Some(Tile { millis, schema })
 }
 
 /// States of entities need the rows' own time even where no window does: what comes after the batch is held against it.

@@ -11,6 +11,7 @@ use unskewed_planner::aggregation::{AggregatePart, base_parts};
 use unskewed_planner::avro::Record;
 use unskewed_planner::naming::clean;
 use unskewed_planner::schema::{DataType, Field};
+use unskewed_planner::serving::{tile_fields, tile_fingerprint};
 
 use super::avro::{self, Encoded};
 use super::record::record_of;
@@ -21,6 +22,7 @@ use crate::error::KernelError;
 pub struct TileCodec {
     record: Record,
     states: DataType,
+    fingerprint: u64,
 }
 
 impl TileCodec {
@@ -33,13 +35,18 @@ impl TileCodec {
         let state =
             |part: &AggregatePart| Field::new(&part.incremental_name, part.state_type.clone());
         let states = base_parts(parts, bases).into_iter().map(state).collect();
-        let states = DataType::Struct(states);
-        let fields = [
-            Field::new("collapsedIr", states.clone()),
-            Field::new("isComplete", DataType::Boolean),
-        ];
+        let fields = tile_fields(parts, bases);
         let record = record_of(&(clean(group_by_name) + "_TILE_IR"), &fields)?;
-        Ok(Self { record, states })
+        let states = DataType::Struct(states);
+        let fingerprint = tile_fingerprint(parts, bases);
+        let fingerprint = fingerprint.ok_or(KernelError::Value {
+            reason: "its states cannot be stored".into(),
+        })?;
+        Ok(Self {
+            record,
+            states,
+            fingerprint,
+        })
     }
 
     /// Encodes tiles: a column of states for each base, and whether each tile is complete.
@@ -61,7 +68,7 @@ impl TileCodec {
 
     /// Tells tiles of another make apart: the fingerprint of their schema.
     pub fn fingerprint(&self) -> u64 {
-        self.record.fingerprint()
+        self.fingerprint
     }
 
     /// Decodes tiles to a column of states for each base.

@@ -1,77 +1,45 @@
-//! What a stream keeps of each key where it keeps tiles: the states of all its rows, one for each stretch of time.
+//! What a stream keeps of a tile, where its keys are tiles: the state of all their rows as a datum, and the time of the
+//! latest of them.
 //!
-//! ```text
-//! rows of a key ──┬── [0, 5 min) ──► state ┐
-//!                 ├── [5, 10)    ──► state ├─► one value: (time of the tile's latest row, state) …
-//!                 └── …                    ┘
-//! ```
-//! A tile is as long as the shortest hop of its windows, so a window never cuts one. As with rows, which tiles count a
-//! reader decides when it asks.
+//! A tile is a stretch of time of a key, as long as the shortest hop of its windows, so a window never cuts one. Which
+//! tiles count, a reader decides when it asks.
 //! *Source: the specification's §5.5.*
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Int64Array};
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, UInt32Array};
 use unskewed_planner::aggregation::AggregatePart;
-use unskewed_planner::schema::{Field, Schema};
+use unskewed_planner::schema::{DataType, Field, Schema};
 
-use super::stream_rows::StreamRows;
 use super::tile_states::TilesOfRows;
-use crate::codec::stream_row::{StreamRow, pack};
 use crate::codec::tile::TileCodec;
 use crate::error::KernelError;
 use crate::run::{Evaluated, Evaluator, Queries, Run};
-use crate::window::floor_to;
 
 /// The evaluator.
 #[derive(Clone, Debug)]
 pub struct StreamTiles {
     tiles: TilesOfRows,
     codec: TileCodec,
-    tile_millis: i64,
-    since_millis: i64,
     output: Vec<Field>,
 }
 
 impl StreamTiles {
-    /// Tiles of this length of parts, whose aggregations and buckets `bases` numbers, over rows with these columns.
-    /// `since_millis`: from when on the rows are all there.
+    /// States of parts, whose aggregations and buckets `bases` numbers, over rows with these columns.
     pub fn new(
         parts: &[AggregatePart],
         bases: &[usize],
         right: &Schema,
-        (tile_millis, since_millis): (i64, i64),
     ) -> Result<Self, KernelError> {
         Ok(Self {
             tiles: TilesOfRows::new(parts, bases, right)?,
             codec: TileCodec::new("", parts, bases)?,
-            tile_millis,
-            since_millis,
-            output: StreamRows::fields(),
+            output: vec![
+                Field::new("datum", DataType::Binary),
+                Field::new("millis", DataType::Long),
+            ],
         })
-    }
-
-    /// The rows of each tile, as keys of their own; for each key, its first tile.
-    fn cut(&self, right: Run<'_>) -> (Vec<u32>, Vec<usize>) {
-        let mut offsets = vec![right.offsets.first().copied().unwrap_or(0)];
-        let mut first_tiles = Vec::with_capacity(right.key_count() + 1);
-        for key in 0..right.key_count() {
-            first_tiles.push(offsets.len() - 1);
-            let mut tile = None;
-            for row in right.rows(key) {
-                let start = floor_to(right.ts[row], self.tile_millis);
-                if tile.is_some_and(|tile| tile != start) {
-                    offsets.push(row as u32);
-                }
-                tile = Some(start);
-            }
-            if tile.is_some() {
-                offsets.push(right.rows(key).end as u32);
-            }
-        }
-        first_tiles.push(offsets.len() - 1);
-        (offsets, first_tiles)
     }
 }
 
@@ -81,39 +49,23 @@ impl Evaluator for StreamTiles {
     }
 
     fn evaluate(&mut self, right: Run<'_>, queries: Queries<'_>) -> Result<Evaluated, KernelError> {
-        let (offsets, first_tiles) = self.cut(right);
-        let tiles = Run {
-            offsets: &offsets,
-            ..right
-        };
-        let states = self.tiles.states(tiles)?;
+        let states = self.tiles.states(right)?;
         // Events may always come late, so no tile is complete.
-        let complete = BooleanArray::from(vec![false; tiles.key_count()]);
+        let complete = BooleanArray::from(vec![false; right.key_count()]);
         let encoded = self.codec.encode(states, &complete)?;
         if let Some(bad) = encoded.bad.into_iter().next() {
             return Err(KernelError::Value { reason: bad.reason });
         }
-        let datums = encoded.datums;
-        let (mut rows, mut latest) = (Vec::new(), Vec::new());
+        let (mut tiles, mut latest) = (Vec::new(), Vec::new());
         for key in 0..right.key_count() {
-            let own = first_tiles[key]..first_tiles[key + 1];
-            let entry =
-                |tile: usize| (right.ts[offsets[tile + 1] as usize - 1], datums.value(tile));
-            let entries: Vec<(i64, &[u8])> = own.map(entry).collect();
-            let last = entries.last().map(|(millis, _)| *millis);
-            let packed = pack(&StreamRow {
-                epoch: 0,
-                schema: self.codec.fingerprint(),
-                since_millis: self.since_millis,
-                entries,
-            });
+            let last = right.rows(key).next_back().map(|row| right.ts[row]);
             for _ in queries.of_key(key) {
-                rows.push(packed.clone());
+                tiles.push(key as u32);
                 latest.push(last);
             }
         }
-        let rows = BinaryArray::from_iter_values(rows);
-        let columns: Vec<ArrayRef> = vec![Arc::new(rows), Arc::new(Int64Array::from(latest))];
+        let datums = arrow_select::take::take(&encoded.datums, &UInt32Array::from(tiles), None)?;
+        let columns: Vec<ArrayRef> = vec![datums, Arc::new(Int64Array::from(latest))];
         Ok(Evaluated::one_each(queries, columns))
     }
 
