@@ -33,6 +33,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_BYTES_MAX: usize = 64 << 20;
 /// How often partitions are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long that may hold up reading.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The source.
 pub struct Kafka {
@@ -114,7 +116,7 @@ impl Kafka {
             looked: options.clock.monotonic(),
             failed: None,
         };
-        let partitions = kafka.look()?;
+        let partitions = kafka.look(ANSWER_TIMEOUT)?;
         kafka.partitions = kafka.begins(&partitions)?;
         Ok(kafka)
     }
@@ -133,12 +135,25 @@ impl Kafka {
         failure(&self.topic, action, error).into_error(&self.topic)
     }
 
+    /// The error of a call that brokers did not answer: why they did not, where the client knows by now.
+    fn cause(&self, action: &'static str, error: &KafkaError) -> Error {
+        const TOLD_MAX: usize = 100;
+        let failed = failure(&self.topic, action, error);
+        if let (Failure::Passing(_), false) = (&failed, self.is_reading) {
+            // A poll also ends where the client told something else, so one that gives nothing is not the last.
+            let told = (0..TOLD_MAX).filter_map(|_| self.consumer.poll(Duration::ZERO));
+            let told = told.filter_map(std::result::Result::err);
+            let mut told = told.map(|error| failure(&self.topic, action, &error));
+            let lasting = told.find(|failure| matches!(failure, Failure::Lasting { .. }));
+            return lasting.unwrap_or(failed).into_error(&self.topic);
+        }
+        failed.into_error(&self.topic)
+    }
+
     /// The partitions that there are.
-    fn look(&self) -> Result<Vec<i32>> {
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(&self.topic), ANSWER_TIMEOUT);
-        let metadata = metadata.map_err(|error| self.error("look at", &error))?;
+    fn look(&self, wait: Duration) -> Result<Vec<i32>> {
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), wait);
+        let metadata = metadata.map_err(|error| self.cause("look at", &error))?;
         let found = metadata.topics().iter().find(|t| t.name() == &*self.topic);
         let partitions = found.map_or(&[][..], |topic| topic.partitions());
         let error = found.and_then(|topic| topic.error());
@@ -236,7 +251,9 @@ impl Kafka {
             return Ok(());
         }
         self.looked = now;
-        let looked = self.look().and_then(|partitions| self.take_up(partitions));
+        let looked = self
+            .look(LOOK_TIMEOUT)
+            .and_then(|partitions| self.take_up(partitions));
         match looked {
             Err(error) if error.retry() == Retry::Backoff => {
                 tracing::warn!(topic = %self.topic, %error, "new partitions could not be looked for");

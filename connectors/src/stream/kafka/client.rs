@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaConfRes;
+use rdkafka::{ClientContext, TopicPartitionList};
 
 use crate::error::{Error, Result, Retry};
 
@@ -120,7 +120,14 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {}
+impl ConsumerContext for Context {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            let (topic, code) = (&self.topic, error.rdkafka_error_code());
+            tracing::warn!(topic, ?code, "the group could not be told how far we are");
+        }
+    }
+}
 
 /// A consumer, and whether a group is told how far it is.
 pub(super) struct Opened {
