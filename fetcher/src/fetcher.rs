@@ -322,8 +322,7 @@ impl Fetcher {
                     let own: Vec<Collected> = own.collect();
                     let sampled = self.sampled(join, &asked, &own);
                     let features = join.finish(&asked, own);
-                    let name = &requests[numbers[0]].name;
-                    self.log(join, name, &asked, sampled, &features);
+                    self.log(join, &asked, sampled, &features);
                     features
                         .into_iter()
                         .map(|features| Ok(Some(features)))
@@ -405,7 +404,6 @@ impl Fetcher {
     fn log(
         &self,
         join: &Join,
-        name: &str,
         asked: &[(&BTreeMap<String, Value>, i64)],
         sampled: Vec<Option<Sampled>>,
         features: &[Features],
@@ -416,7 +414,7 @@ impl Fetcher {
             let Some((key_bytes, collected)) = sampled else {
                 continue;
             };
-            match join.logged(name, key_bytes, *millis, &collected, &features.values) {
+            match join.logged(key_bytes, *millis, &collected, &features.values) {
                 Ok(request) => logged.push(request),
                 Err(reason) => observed::not_logged(&join.served.name, &reason),
             }

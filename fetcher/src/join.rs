@@ -131,7 +131,6 @@ impl Join {
     /// A request and its answer: what was collected, and what was made of it.
     pub(crate) fn logged(
         &self,
-        join_name: &str,
         key_bytes: Vec<u8>,
         ts_millis: i64,
         collected: &BTreeMap<String, Value>,
@@ -139,7 +138,7 @@ impl Join {
     ) -> Result<Logged, String> {
         let value_bytes = self.encoded(|name| answered.get(name).or(collected.get(name)))?;
         Ok(Logged {
-            join_name: join_name.into(),
+            join_name: self.served.name.replacen('.', "/", 1),
             key_bytes,
             value_bytes,
             ts_millis,

@@ -3,6 +3,10 @@
 //! Promises: which requests are logged depends on their keys only, so a key's requests are all logged or none; a log
 //! that fails never fails a fetch.
 
+mod background;
+mod file;
+mod table;
+
 use arrow_array::{Array, ArrayRef};
 use md5::{Digest, Md5};
 use unskewed_kernel::codec::avro;
@@ -13,13 +17,17 @@ use crate::columns;
 use crate::error::with_causes;
 use crate::value::Value;
 
+pub use background::{Background, Writer};
+pub use file::FileWriter;
+pub use table::{Roll, TableWriter};
+
 /// The join name under which schemas are published.
 pub const SCHEMA_PUBLISH_EVENT: &str = "SCHEMA_PUBLISH_EVENT";
 
 /// A logged request; or a published schema, whose keys are its hash and whose values are its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
-    /// The join as it was asked for.
+    /// The join, as its definition is found: `team/name`.
     pub join_name: String,
     /// The keys, an Avro datum.
     pub key_bytes: Vec<u8>,

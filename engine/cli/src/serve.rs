@@ -1,6 +1,5 @@
 //! `serve`: the fetcher over HTTP, until told to stop.
 
-mod log;
 mod streaming;
 
 use std::path::Path;
@@ -10,12 +9,14 @@ use std::time::Duration;
 
 use unskewed_connectors::clock::{Clock, SystemClock};
 use unskewed_connectors::spawn::{self, Joined};
-use unskewed_engine::job::{Event, Watcher as _};
+use unskewed_engine::job::{self, Event, Watcher as _};
 use unskewed_fetcher::external::Registry;
+use unskewed_fetcher::log::{Background, FileWriter, ResponseLog, Roll, TableWriter};
 use unskewed_fetcher::{Fetcher, Settings};
-use unskewed_rest::{App, Limits, Metrics, Server, ServerError, TlsFiles, Tokens, told_to_stop};
+use unskewed_rest::{
+    App, HttpSource, Limits, Metrics, Patience, Server, ServerError, TlsFiles, Tokens, told_to_stop,
+};
 
-use self::log::FileLog;
 use crate::args::ServeArgs;
 use crate::report::Failure;
 use crate::{Session, store};
@@ -48,16 +49,17 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> Result<(), Failure> {
         dialect: session.config.dialect,
         max_age: every * 6,
     };
+    let externals = externals(args)?;
     let store = store::open(session)?;
     let mut streaming = None;
     if let Some(path) = &args.stream {
         let store = Arc::clone(&store);
         streaming = Some(streaming::start(path, &args.streaming, store, session)?);
     }
-    let fetcher = Fetcher::new(store, Arc::clone(&clock), Registry::default(), settings);
-    let fetcher = match &args.log_responses {
+    let fetcher = Fetcher::new(store, Arc::clone(&clock), externals, settings);
+    let fetcher = match log(args, session, &clock)? {
         None => fetcher,
-        Some(path) => fetcher.logging(Arc::new(FileLog::open(path)?)),
+        Some(log) => fetcher.logging(log),
     };
     let fetcher = Arc::new(fetcher);
     let limits = Limits {
@@ -106,6 +108,58 @@ fn refresher(fetcher: Arc<Fetcher>, every: Duration) -> Result<Refresher, Failur
     Ok(Refresher { stopped, thread })
 }
 
+/// Where answers are logged.
+fn log(
+    args: &ServeArgs,
+    session: &Session,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<dyn ResponseLog>>, Failure> {
+    let log = match (&args.log_table, &args.log_responses) {
+        (None, None) => return Ok(None),
+        (Some(name), _) => {
+            let table = session.warehouse()?.table(name).map_err(table_failure)?;
+            let roll = Roll {
+                bytes: args.log_roll_bytes,
+                age: Duration::from_secs(args.log_roll_seconds),
+            };
+            let writer = TableWriter::open(table, Arc::clone(clock), roll);
+            Background::start(writer.map_err(table_failure)?)
+        }
+        (None, Some(path)) => {
+            let writer = FileWriter::open(path).map_err(|error| {
+                let path = path.display();
+                Failure::usage(format!("log {path} cannot be written: {error}"))
+            })?;
+            Background::start(writer)
+        }
+    };
+    let log = log.map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(Some(Arc::new(log)))
+}
+
+fn table_failure(error: unskewed_connectors::error::Error) -> Failure {
+    Failure::job(job::Error::Table(error))
+}
+
+/// The external sources that options name.
+fn externals(args: &ServeArgs) -> Result<Registry, Failure> {
+    let patience = Patience {
+        time: Duration::from_millis(args.external_max_millis),
+        concurrency: args.external_concurrency,
+    };
+    let mut externals = Registry::default();
+    for option in &args.external {
+        let Some((name, url)) = option.split_once('=') else {
+            let text = "--external wants NAME=URL, as in scores=http://localhost:9000/scores";
+            return Err(Failure::usage(text));
+        };
+        let source = HttpSource::new(name, url, patience);
+        let source = source.map_err(|error| Failure::usage(error.to_string()))?;
+        externals.register(name, Arc::new(source));
+    }
+    Ok(externals)
+}
+
 fn tokens(path: &Path) -> Result<Tokens, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::usage(format!(
@@ -136,6 +190,7 @@ fn shown(args: &ServeArgs, session: &Session) -> serde_json::Value {
         "max_millis": args.max_millis,
         "max_in_flight": args.max_in_flight,
         "refresh_seconds": args.refresh_seconds,
+        "externals": args.external.iter().filter_map(|option| option.split('=').next()).collect::<Vec<_>>(),
     })
 }
 

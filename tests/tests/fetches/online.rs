@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use unskewed_connectors::clock::{Clock, ManualClock};
@@ -14,7 +15,7 @@ use unskewed_engine::job::{
     self, Context, Job, Kind, MetadataFile, NoWatcher, Options, Outcome, StreamSettings, Topics,
 };
 use unskewed_fetcher::external::Registry;
-use unskewed_fetcher::log::{Logged, ResponseLog};
+use unskewed_fetcher::log::{Background, Logged, ResponseLog, Roll, TableWriter};
 use unskewed_fetcher::{Fetcher, Request, Response, Settings, Value};
 use unskewed_kernel::codec::stream_row::StreamRow;
 use unskewed_planner::definition::{Definition, Dialect};
@@ -67,12 +68,35 @@ impl Online {
 
     /// Runs a job until a day.
     pub(crate) fn run(&self, kind: Kind, definition: &Definition, end: &str) -> Outcome {
+        self.run_with(kind, definition, Options::until(end.parse().unwrap()))
+    }
+
+    /// Runs a job with these options.
+    pub(crate) fn run_with(
+        &self,
+        kind: Kind,
+        definition: &Definition,
+        options: Options,
+    ) -> Outcome {
         let job = Job {
             kind,
             definition: definition.clone(),
-            options: Options::until(end.parse().unwrap()),
+            options,
         };
         job::run(&job, &self.context()).unwrap()
+    }
+
+    /// Writes what was logged so far to a table, as a service does.
+    pub(crate) fn write_log(&self, table: &str) {
+        let table = self.warehouse.table(table).unwrap();
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let roll = Roll {
+            bytes: 1 << 20,
+            age: Duration::from_secs(60),
+        };
+        let writer = TableWriter::open(table, clock, roll).unwrap();
+        let log = Background::start(writer).unwrap();
+        log.log(self.log.0.lock().unwrap().clone());
     }
 
     /// Loads an upload.

@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 use unskewed_connectors::table::{Selection, Warehouse};
-use unskewed_engine::job::Kind;
-use unskewed_fetcher::log::Logged;
+use unskewed_engine::job::{Kind, Options};
+use unskewed_fetcher::log::{Logged, SCHEMA_PUBLISH_EVENT};
 use unskewed_planner::definition::{Definition, Dialect};
 
 use super::answers::difference;
@@ -127,10 +127,15 @@ fn row(logged: &Logged) -> Row {
 }
 
 /// The rows of a recorded log table, sorted.
-fn logged(folder: &Path) -> Vec<Row> {
+fn recorded(folder: &Path) -> Vec<Row> {
     let warehouse = tempfile::tempdir().unwrap();
     lay_tables(folder, warehouse.path());
-    let warehouse = Warehouse::open(warehouse.path().to_str().unwrap()).unwrap();
+    logged(warehouse.path())
+}
+
+/// The rows of a warehouse's log table, sorted.
+fn logged(warehouse: &Path) -> Vec<Row> {
+    let warehouse = Warehouse::open(warehouse.to_str().unwrap()).unwrap();
     let table = warehouse.table("online_logs.mock_log_table").unwrap();
     let mut rows = Vec::new();
     for batch in table.read(&Selection::all(), None).unwrap() {
@@ -153,6 +158,27 @@ fn logged(folder: &Path) -> Vec<Row> {
     rows
 }
 
+/// Holds answers against the recorded ones.
+fn compare(case: &str, expected: &[Json], given: &[Json]) {
+    assert_eq!(expected.len(), given.len());
+    let aside = |answer: &Json| known_aside(case, answer.clone());
+    let wrong: Vec<String> = (1..)
+        .zip(expected.iter().zip(given))
+        .filter_map(|(number, (want, got))| {
+            let text = difference(&aside(want), &aside(got))?;
+            Some(format!("answer {number}: {text}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The value of an option among a step's arguments.
+fn argument<'a>(step: &'a Json, option: &str) -> &'a str {
+    let words = step["args"].as_array().unwrap();
+    let at = words.iter().position(|word| *word == option).unwrap();
+    words[at + 1].as_str().unwrap()
+}
+
 /// Runs the steps of a case up to its requests, and compares the answers.
 fn replay(name: &str) {
     let case = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -169,14 +195,12 @@ fn replay(name: &str) {
         match what {
             "load" => lay_tables(&path("dir"), folder.path()),
             "group-by-upload" => {
-                let words: Vec<&str> = step["args"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .filter_map(Json::as_str)
-                    .collect();
-                let at = words.iter().position(|word| *word == "--end-date").unwrap();
-                online.run(Kind::GroupByUpload, &load(&path("conf")), words[at + 1]);
+                let definition = load(&path("conf"));
+                online.run(
+                    Kind::GroupByUpload,
+                    &definition,
+                    argument(step, "--end-date"),
+                );
             }
             "bulk_load" => online.load(&load(&path("conf"))),
             "stream" => online.stream(&load(&path("conf")), step["ds"].as_str().unwrap()),
@@ -184,25 +208,39 @@ fn replay(name: &str) {
                 .iter()
                 .for_each(|d| online.describe(d)),
             "fetch" => {
-                let expected = lines(&path("responses"));
                 let given = fetch(&online, &lines(&path("requests")));
-                assert_eq!(expected.len(), given.len());
-                let wrong: Vec<String> = (1..)
-                    .zip(expected.iter().zip(&given))
-                    .filter_map(|(number, (want, got))| {
-                        let aside = |answer: &Json| known_aside(name, answer.clone());
-                        difference(&aside(want), &aside(got))
-                            .map(|text| format!("answer {number}: {text}"))
-                    })
-                    .collect();
-                assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+                compare(name, &lines(&path("responses")), &given);
                 fetched = true;
             }
             "flush_log" => {
-                let recorded = logged(&case.join("expected/flush_log"));
+                let recorded = recorded(&case.join("expected/flush_log"));
                 let mut own: Vec<Row> = online.log.0.lock().unwrap().iter().map(row).collect();
                 own.sort();
                 assert_eq!(own, recorded, "what was logged");
+                online.write_log("online_logs.mock_log_table");
+                assert_eq!(
+                    logged(folder.path()),
+                    recorded,
+                    "what was logged as a table"
+                );
+            }
+            "log_schema_table" => {
+                lay_tables(&case.join("expected/log_schema_table"), folder.path());
+            }
+            "log-flattener" => {
+                let mut options = Options::until(argument(step, "--end-date").parse().unwrap());
+                options.measure.log_table = Some(argument(step, "--log-table").into());
+                options.measure.schema_table = Some(argument(step, "--schema-table").into());
+                let outcome = online.run_with(Kind::LogFlattener, &load(&path("conf")), options);
+                let rows = logged(folder.path()).into_iter();
+                let rows = rows
+                    .filter(|(name, ..)| name != SCHEMA_PUBLISH_EVENT)
+                    .count() as u64;
+                assert_eq!(
+                    (outcome.rows_out, outcome.bad_rows),
+                    (rows, 0),
+                    "what is flattened"
+                );
             }
             // The rest comes after the requests, or before them and for their sake only by the reference's driver.
             _ => {}

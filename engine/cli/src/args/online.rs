@@ -131,6 +131,24 @@ pub(crate) struct ServeArgs {
     /// File to which answers of joins with a sample percent are added, a line of JSON each
     #[arg(long, value_name = "FILE")]
     pub(crate) log_responses: Option<PathBuf>,
+    /// Table of the warehouse to which they are added instead
+    #[arg(long, value_name = "DB.TABLE", conflicts_with = "log_responses")]
+    pub(crate) log_table: Option<String>,
+    /// Bytes of answers after which files of the table are written
+    #[arg(long, value_name = "N", default_value_t = 64 << 20)]
+    pub(crate) log_roll_bytes: usize,
+    /// Seconds after which they are written at the latest
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(crate) log_roll_seconds: u64,
+    /// Where an external source is asked: its name and an address that speaks http://; may be repeated
+    #[arg(long, value_name = "NAME=URL")]
+    pub(crate) external: Vec<String>,
+    /// Milliseconds that an external source may take
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) external_max_millis: u64,
+    /// Requests under way at once to an external source; more wait for their turn
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) external_concurrency: usize,
     /// Also stream into the store: a compiled group-by, or a folder of them
     #[arg(long, value_name = "FILE")]
     pub(crate) stream: Option<PathBuf>,
