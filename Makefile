@@ -14,7 +14,7 @@ SHOP := examples/shop
 
 .DEFAULT_GOAL := help
 .PHONY: help build release check fmt lint doc tidy test venv compile quickstart quickstart-check \
-	shop bench conformance fuzz deny clean
+	shop bench feast conformance fuzz deny clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,14 @@ $(VENV)/.benches: benches/requirements.txt $(VENV)/.examples
 bench: $(VENV)/.benches ## measure the engine beside the limit and others (BENCH="--help" says more)
 	$(CARGO) build --release --bin unskewed --bin limit
 	$(VENV)/bin/python benches/run.py $(BENCH)
+
+$(VENV)/feast/.installed: engine/cli/tests/feast/requirements.txt
+	$(PYTHON) -m venv $(VENV)/feast
+	$(VENV)/feast/bin/python -m pip install --quiet -r engine/cli/tests/feast/requirements.txt
+	@touch $@
+
+feast: $(VENV)/feast/.installed ## features through Feast's own SDK (downloads 200 MB of it into .venv)
+	$(CARGO) test -p unskewed --test feast -- --nocapture
 
 deny: ## licences and advisories of dependencies (needs `cargo install --locked cargo-deny`)
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \
