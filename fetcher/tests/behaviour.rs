@@ -1,6 +1,10 @@
 //! What a fetch does when things are missing, wrong or broken.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../connectors/tests/stores/server.rs"]
+#[allow(dead_code, reason = "the tests of the stores use the rest of it")]
+mod server;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use serde_json::{Value as Json, json};
-use unskewed_connectors::clock::{Clock, ManualClock};
+use unskewed_connectors::clock::{Clock, ManualClock, SystemClock};
 use unskewed_connectors::error::{Error, Result};
-use unskewed_connectors::kv::{Batch, BatchWrite, Get, KvStore, Memory, Put, Timed};
+use unskewed_connectors::kv::{Batch, BatchWrite, Get, KvStore, Put, Timed, open};
 use unskewed_fetcher::external::{Answer, Handler, Keys, Registry};
 use unskewed_fetcher::{Features, FetchError, Fetcher, Request, Settings, Value};
 use unskewed_kernel::codec::avro;
@@ -23,7 +27,7 @@ use unskewed_planner::serving::{METADATA_DATASET, SERVING_INFO_KEY, TEAM_DATASET
 
 /// A store that can be told to fail.
 struct Failing {
-    store: Memory,
+    store: Arc<dyn KvStore>,
     fails: AtomicBool,
 }
 
@@ -93,18 +97,23 @@ fn group_by(name: &str, key: &str) -> Json {
 
 /// A store with two group-bys of values `a` and `b`, keyed by text and by number, and a join of both.
 fn world() -> World {
+    world_in("memory:")
+}
+
+/// The same in the store of an address.
+fn world_in(address: &str) -> World {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_millis(BATCH_END + 1));
-    let store = Memory::new(Arc::clone(&clock));
+    let store = open(address, Arc::clone(&clock)).unwrap();
     let texts: ArrayRef = Arc::new(StringArray::from(vec!["u1", "u2"]));
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
     load(
-        &store,
+        store.as_ref(),
         &group_by("team.by_user", "user"),
         ("user", DataType::String),
         texts,
     );
     load(
-        &store,
+        store.as_ref(),
         &group_by("team.by_shop", "shop"),
         ("shop", DataType::Long),
         numbers,
@@ -153,7 +162,7 @@ fn world() -> World {
 }
 
 /// Loads a batch of two keys.
-fn load(store: &Memory, group_by: &Json, (key, key_type): (&str, DataType), keys: ArrayRef) {
+fn load(store: &dyn KvStore, group_by: &Json, (key, key_type): (&str, DataType), keys: ArrayRef) {
     let record = |name: &str, fields: Vec<Field>| Record::of(name, &Schema::new(fields)).unwrap();
     let key = record("Key", vec![Field::new(key, key_type)]);
     let fields = vec![
@@ -440,4 +449,29 @@ fn a_failed_store_is_no_missing_value() {
     assert!(matches!(alone, Err(FetchError::Store { .. })), "{alone:?}");
     world.store.fails.store(false, Ordering::Relaxed);
     assert!(world.join(&keys).failures.is_empty());
+}
+
+/// Over TiKV, a request is one call of the store; a store that is down is an error with its reason, and once it is back the
+/// same fetcher answers.
+#[test]
+fn from_tikv() {
+    let Some(mut server) = server::Server::start("v1ttl", 1, &[]) else {
+        return;
+    };
+    let world = world_in(&server.address(""));
+    let keys = json!({"user": "u1", "store": 2, "n": 4});
+    let features = world.join(&keys);
+    assert_eq!(features.values["total"], Value::Double(2.5));
+    let before = server.count("RawBatchGet");
+    assert_eq!(world.join(&keys), features);
+    assert_eq!(server.count("RawBatchGet") - before, 1);
+    server.kill();
+    let down = world.join(&keys);
+    let reason = down.failures["team_by_user"].to_string();
+    assert!(reason.contains("did not answer within 2000 ms"), "{reason}");
+    server.restart();
+    let clock = SystemClock::new();
+    while world.join(&keys) != features {
+        assert!(clock.monotonic().as_secs() < 30, "it does not recover");
+    }
 }

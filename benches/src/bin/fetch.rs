@@ -60,8 +60,9 @@ fn main() -> Result<()> {
     };
     bench.ask(&mut Keys(7), 1)?;
     println!(
-        "a join of {} group-bys x 3 operations x 2 windows, {KEYS} keys, embedded store\n",
-        asked.group_bys
+        "a join of {} group-bys x 3 operations x 2 windows, {KEYS} keys, store {}\n",
+        asked.group_bys,
+        asked.store.split(':').next().unwrap_or_default()
     );
     println!("| how | requests | per second | p50 us | p99 us | p99.9 us | max us |");
     println!("|---|---|---|---|---|---|---|");

@@ -7,4 +7,8 @@ mod killed;
 mod online;
 mod poison;
 mod recorded;
+#[path = "../../../connectors/tests/stores/server.rs"]
+#[allow(dead_code, reason = "the tests of the stores use the rest of it")]
+mod server;
+mod tikv;
 mod training;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use unskewed_connectors::clock::{Clock, ManualClock};
-use unskewed_connectors::kv::{Get, KvStore, Memory, Timed};
+use unskewed_connectors::kv::{Get, KvStore, Timed, open};
 use unskewed_connectors::stream::checkpoint::Checkpoints;
 use unskewed_connectors::table::Warehouse;
 use unskewed_engine::job::{
@@ -43,13 +43,18 @@ impl ResponseLog for Kept {
 }
 
 impl Online {
-    /// Over the tables of a folder, with nothing in the store.
+    /// Over the tables of a folder, with a store in memory.
     pub(crate) fn new(folder: &Path, workers: usize) -> Self {
+        Self::beside(folder, workers, "memory:")
+    }
+
+    /// Over the tables of a folder, with the store of an address.
+    pub(crate) fn beside(folder: &Path, workers: usize, store: &str) -> Self {
         let clock = Arc::new(ManualClock::at_millis(0));
         let time = Arc::clone(&clock) as Arc<dyn Clock>;
         Self {
             warehouse: Warehouse::open(folder.to_str().unwrap()).unwrap(),
-            store: Arc::new(Memory::new(time)),
+            store: open(store, time).unwrap(),
             clock,
             workers,
             log: Arc::default(),

@@ -202,12 +202,17 @@ fn training_rows(warehouse: &Path) -> Vec<RecordBatch> {
 
 /// How what came after the batch gets into the store, and lies there.
 #[derive(Clone, Copy)]
-struct Streamed {
-    from_topics: bool,
-    tiled: bool,
+pub(crate) struct Streamed {
+    pub(crate) from_topics: bool,
+    pub(crate) tiled: bool,
 }
 
 fn check(seed: u64, streamed: Streamed) {
+    check_in("memory:", seed, streamed);
+}
+
+/// Checks a history in the store of an address; how many requests were made.
+pub(crate) fn check_in(store: &str, seed: u64, streamed: Streamed) -> u64 {
     let mut random = Random(seed);
     let folder = tempfile::tempdir().unwrap();
     // A tile counts whole or not at all, so it tells the truth at the end of tiles only.
@@ -220,7 +225,7 @@ fn check(seed: u64, streamed: Streamed) {
     }
     let join = definition(&join(&["user", "id"], &right));
     let right = definition(&right);
-    let online = Online::new(folder.path(), 1 + (seed % 2) as usize);
+    let online = Online::beside(folder.path(), 1 + (seed % 2) as usize, store);
     online.run(Kind::Join, &join, END);
     online.run(Kind::GroupByUpload, &right, BATCH);
     online.load(&right);
@@ -255,6 +260,7 @@ fn check(seed: u64, streamed: Streamed) {
         }
     }
     assert!(compared >= 20, "{compared}");
+    compared
 }
 
 /// The features of a training row, as an answer has them.
