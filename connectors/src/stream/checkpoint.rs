@@ -76,6 +76,8 @@ struct Manifest {
     next_segment: u64,
     /// The last epoch that was published.
     epoch: u64,
+    /// Everything is there that came since this instant.
+    since_millis: Option<i64>,
     receivers: BTreeMap<String, Kept>,
 }
 
@@ -108,6 +110,8 @@ pub struct Checkpoints {
     manifest: Manifest,
     /// What the last checkpoint no longer needs.
     garbage: Vec<String>,
+    /// What the next checkpoint will no longer need.
+    garbage_later: Vec<String>,
 }
 
 impl Checkpoints {
@@ -144,6 +148,7 @@ impl Checkpoints {
         let mut checkpoints = Self {
             manifest,
             garbage,
+            garbage_later: Vec::new(),
             storage,
         };
         checkpoints.collect_garbage()?;
@@ -180,6 +185,21 @@ impl Checkpoints {
         Ok(Some(received))
     }
 
+    /// Whether everything is there that came since an instant.
+    pub fn reaches_back_to(&self, millis: i64) -> bool {
+        self.manifest
+            .since_millis
+            .is_none_or(|since| since <= millis)
+    }
+
+    /// What a receiver has read no longer counts: it reads anew. The next checkpoint says so.
+    pub fn forget(&mut self, receiver: &str) {
+        if let Some(kept) = self.manifest.receivers.remove(receiver) {
+            self.garbage_later
+                .extend(kept.segments.into_iter().map(|segment| segment.file));
+        }
+    }
+
     /// The last epoch that was published before the checkpoint.
     pub fn epoch(&self) -> u64 {
         self.manifest.epoch
@@ -197,6 +217,7 @@ impl Checkpoints {
             version: VERSION,
             next_segment: self.manifest.next_segment,
             epoch,
+            since_millis: Some(forget_before_millis),
             receivers: BTreeMap::new(),
         };
         for (receiver, addition) in additions {
@@ -223,6 +244,7 @@ impl Checkpoints {
         let gone = self.manifest.segments().map(|s| s.file.clone());
         let gone = gone.filter(|file| !named.contains(file.as_str()));
         self.garbage.extend(gone);
+        self.garbage.append(&mut self.garbage_later);
         self.manifest = next;
         self.collect_garbage()
     }

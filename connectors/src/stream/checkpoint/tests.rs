@@ -102,6 +102,27 @@ fn old_segments_go() {
     assert_eq!(files(folder.path()), 1);
 }
 
+/// What is read anew does not count twice; until the next checkpoint a kill finds what was there before.
+#[test]
+fn forgotten_rows_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = folder.path().to_str().unwrap();
+    let mut checkpoints = Checkpoints::open(address, None).unwrap();
+    assert!(checkpoints.reaches_back_to(i64::MIN));
+    checkpoints.save(&addition(0..9, 0), 7, 0).unwrap();
+    assert!(checkpoints.reaches_back_to(7) && !checkpoints.reaches_back_to(6));
+    checkpoints.forget("r");
+    assert_eq!(checkpoints.read("r"), Read::new());
+    assert_eq!(values(&checkpoints), Vec::<u64>::new());
+    let killed = Checkpoints::open(address, None).unwrap();
+    assert_eq!(values(&killed).len(), 9);
+    checkpoints.save(&addition(2..4, 0), 0, 0).unwrap();
+    for checkpoints in [checkpoints, Checkpoints::open(address, None).unwrap()] {
+        assert_eq!(values(&checkpoints), [2, 3]);
+    }
+    assert_eq!(files(folder.path()), 2);
+}
+
 /// Fails at the operation of a number, and ever after.
 #[derive(Debug)]
 struct FailFrom(u64, AtomicU64);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use unskewed_connectors::kv::KvStore;
 use unskewed_connectors::stream::Start;
-use unskewed_connectors::stream::checkpoint::{Checkpoints, Read};
+use unskewed_connectors::stream::checkpoint::Checkpoints;
 use unskewed_planner::definition::{Definition, GroupBy, Source};
 use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::lower::{StreamOrigin, stream_rows, stream_rows_of};
@@ -227,24 +227,29 @@ impl Running<'_> {
         let plan = stream_rows(&self.uploads, since, StreamOrigin::Topics);
         let plan = plan.map_err(Error::Definition)?;
         let live = Live::start(&plan, self.context.workers)?;
-        let start = Start::At(since.start_millis() - CLOCK_SKEW_MILLIS);
+        let first_millis = since.start_millis() - CLOCK_SKEW_MILLIS;
+        let reaches_back = self.checkpoints.reaches_back_to(first_millis);
         for (node, receive) in plan.receivers() {
             let name = name_of(receive);
             self.numbers.take(&self.checkpoints.read(&name));
-            self.feeds.push(self.open(node, receive, start)?);
+            if !reaches_back {
+                // A batch older than all before: the checkpoint lacks what was forgotten, or never read.
+                self.checkpoints.forget(&name);
+            }
+            let feed = self.open(node, receive, Start::At(first_millis))?;
+            self.feeds.push(feed);
         }
         self.refeed(live)
     }
 
-    fn open(&self, node: &Node, receive: &Receive, start: Start) -> Result<Feed> {
+    fn open(&mut self, node: &Node, receive: &Receive, start: Start) -> Result<Feed> {
         let name = name_of(receive);
         let columns = Arc::new(node.schema.to_arrow());
-        let kept = self.checkpoints.received(&name, &columns)?;
-        // Without a column it now takes, everything is read again.
-        let read = match kept {
-            Some(_) => self.checkpoints.read(&name),
-            None => Read::new(),
-        };
+        if self.checkpoints.received(&name, &columns)?.is_none() {
+            // Without a column it now takes, everything is read again.
+            self.checkpoints.forget(&name);
+        }
+        let read = self.checkpoints.read(&name);
         let open = || {
             let opened = self.topics.open(receive, &columns, start)?;
             let own = (node.id, name.clone());
@@ -274,7 +279,7 @@ impl Running<'_> {
     fn refeed(&self, mut live: Live) -> Result<(Live, Closed)> {
         for feed in &self.feeds {
             let kept = self.checkpoints.received(&feed.name, &feed.columns)?;
-            for received in kept.into_iter().flatten().filter(|_| !feed.read.is_empty()) {
+            for received in kept.into_iter().flatten() {
                 for fed in fed_again(feed.receiver, &received) {
                     live.feed(&fed)?;
                 }
