@@ -1,7 +1,7 @@
 //! The forms of messages: from bytes to rows of the columns that are wanted.
 //!
 //! Promises: for every form alike, columns are found by exact names, what is missing is null, and what is not wanted is
-//! passed over; values fit their column as the table in [`column`] says or the message is rejected. No message makes a
+//! passed over; values fit their column as the table in [`mod@column`] says or the message is rejected. No message makes a
 //! decoder panic, or take memory that is not in proportion to it. A reason never repeats what a message holds.
 
 mod avro;

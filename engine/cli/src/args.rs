@@ -55,7 +55,7 @@ pub(crate) struct Global {
     /// Folder or object-store URL of the tables [default: ./warehouse]
     #[arg(long, global = true, value_name = "DIR_OR_URL")]
     pub(crate) warehouse: Option<String>,
-    /// Key-value store: embedded:DIR or tikv://PD:PORT,…[/KEYSPACE][?OPTIONS] [default: embedded:./kv]
+    /// Key-value store: embedded:DIR or tikv://PD:PORT,…/KEYSPACE?OPTIONS [default: embedded:./kv]
     #[arg(long, global = true, value_name = "STORE")]
     pub(crate) kv: Option<String>,
     /// TOML file with any of these options
