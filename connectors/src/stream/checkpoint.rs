@@ -108,10 +108,8 @@ struct Segment {
 pub struct Checkpoints {
     storage: Arc<Storage>,
     manifest: Manifest,
-    /// What the last checkpoint no longer needs.
-    garbage: Vec<String>,
-    /// What the next checkpoint will no longer need.
-    garbage_later: Vec<String>,
+    /// Segments that are, or may be, in the folder. Those that the manifest does not name go after a checkpoint.
+    files: BTreeSet<String>,
 }
 
 impl Checkpoints {
@@ -140,15 +138,11 @@ impl Checkpoints {
                 ),
             });
         }
-        let named: BTreeSet<&str> = manifest.segments().map(|s| s.file.as_str()).collect();
-        let files = storage.walk("", &|_| false)?;
-        let is_garbage = |path: &String| path != MANIFEST && !named.contains(path.as_str());
-        let garbage = files.into_iter().map(|file| file.path).filter(is_garbage);
-        let garbage: Vec<String> = garbage.filter(|path| is_segment(path)).collect();
+        let files = storage.walk("", &|_| false)?.into_iter();
+        let files = files.map(|file| file.path).filter(|path| is_segment(path));
         let mut checkpoints = Self {
             manifest,
-            garbage,
-            garbage_later: Vec::new(),
+            files: files.collect(),
             storage,
         };
         checkpoints.collect_garbage()?;
@@ -194,10 +188,7 @@ impl Checkpoints {
 
     /// What a receiver has read no longer counts: it reads anew. The next checkpoint says so.
     pub fn forget(&mut self, receiver: &str) {
-        if let Some(kept) = self.manifest.receivers.remove(receiver) {
-            self.garbage_later
-                .extend(kept.segments.into_iter().map(|segment| segment.file));
-        }
+        self.manifest.receivers.remove(receiver);
     }
 
     /// The last epoch that was published before the checkpoint.
@@ -240,13 +231,12 @@ impl Checkpoints {
             source,
         })?;
         self.storage.put(MANIFEST, text)?;
-        let named: BTreeSet<&str> = next.segments().map(|s| s.file.as_str()).collect();
-        let gone = self.manifest.segments().map(|s| s.file.clone());
-        let gone = gone.filter(|file| !named.contains(file.as_str()));
-        self.garbage.extend(gone);
-        self.garbage.append(&mut self.garbage_later);
         self.manifest = next;
-        self.collect_garbage()
+        // The checkpoint is made: to fail now would have the same rows saved again.
+        if let Err(error) = self.collect_garbage() {
+            tracing::warn!(%error, "segments that are no longer needed are left for the next checkpoint");
+        }
+        Ok(())
     }
 
     /// Rows and files that the checkpoint holds.
@@ -255,10 +245,13 @@ impl Checkpoints {
         (rows, self.manifest.segments().count())
     }
 
+    /// Removes what the manifest does not name, which must be the one that is stored.
     fn collect_garbage(&mut self) -> Result<()> {
-        while let Some(file) = self.garbage.last() {
-            self.storage.delete(file)?;
-            self.garbage.pop();
+        let named: BTreeSet<&String> = self.manifest.segments().map(|s| &s.file).collect();
+        let garbage = self.files.iter().filter(|file| !named.contains(file));
+        for file in garbage.cloned().collect::<Vec<_>>() {
+            self.storage.delete(&file)?;
+            self.files.remove(&file);
         }
         Ok(())
     }
@@ -276,10 +269,8 @@ impl Checkpoints {
             problem: error.to_string(),
         };
         let bytes = packed(received).map_err(failed)?;
-        // Until a manifest names it, it is nobody's.
-        self.garbage.push(file.clone());
+        self.files.insert(file.clone());
         self.storage.put(&file, bytes)?;
-        self.garbage.pop();
         Ok(Segment {
             file,
             rows: received.iter().map(|batch| batch.place.len() as u64).sum(),
@@ -326,19 +317,10 @@ impl Checkpoints {
                 break;
             }
             let merged = self.write(next, &received, span)?;
-            let gone = segments.split_off(segments.len() - 2);
-            self.garbage_after(&gone);
+            segments.truncate(segments.len() - 2);
             segments.push(merged);
         }
         Ok(())
-    }
-
-    /// Segments that were merged: those that no manifest has named yet go with the next collection.
-    fn garbage_after(&mut self, gone: &[Segment]) {
-        let named: BTreeSet<String> = self.manifest.segments().map(|s| s.file.clone()).collect();
-        let unnamed = gone.iter().filter(|segment| !named.contains(&segment.file));
-        self.garbage
-            .extend(unnamed.map(|segment| segment.file.clone()));
     }
 }
 

@@ -169,6 +169,37 @@ fn killed_anywhere() {
     }
 }
 
+/// Fails once, at the operation of a number.
+#[derive(Debug)]
+struct FailAt(u64, AtomicU64);
+
+impl Hook for FailAt {
+    fn before(&self, _: Operation, _: &str) -> Verdict {
+        match self.1.fetch_add(1, Ordering::Relaxed) == self.0 {
+            true => Verdict::Fail,
+            false => Verdict::Proceed,
+        }
+    }
+}
+
+/// A checkpoint that failed and is tried again holds everything, whichever step failed.
+#[test]
+fn tried_again() {
+    for step in 2..60 {
+        let folder = tempfile::tempdir().unwrap();
+        let address = folder.path().to_str().unwrap();
+        let hook: Arc<dyn Hook> = Arc::new(FailAt(step, AtomicU64::new(0)));
+        let mut checkpoints = Checkpoints::open(address, Some(hook)).unwrap();
+        for end in 1..8 {
+            let addition = addition(end - 1..end, 0);
+            while checkpoints.save(&addition, 0, 0).is_err() {}
+        }
+        let saved = Checkpoints::open(address, None).unwrap();
+        assert_eq!(values(&saved), (0..7).collect::<Vec<_>>(), "step {step}");
+        assert_eq!(files(folder.path()), saved.size().1 + 1, "step {step}");
+    }
+}
+
 /// A manifest that cannot be read, and a segment that is gone, are errors that name the file.
 #[test]
 fn damage_is_told() {
