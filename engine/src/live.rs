@@ -15,8 +15,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
-use timely::CommunicationConfig;
-use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use unskewed_connectors::clock::SystemClock;
 use unskewed_connectors::table::WriteOptions;
@@ -24,8 +22,9 @@ use unskewed_planner::physical::{DataflowPlan, NodeId};
 
 use crate::error::{EngineError, Failure};
 use crate::exchange::{Batch, Epoch, SPLIT_SHIFT};
-use crate::meter::{Meters, NodeCount};
+use crate::meter::Meters;
 use crate::render::Shared;
+use crate::run::config;
 use crate::stages::project::BadRows;
 
 mod worker;
@@ -110,17 +109,9 @@ impl Live {
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
         let (done_sender, done) = channel();
         let receivers = Mutex::new(receivers.into_iter().map(Some).collect::<Vec<_>>());
-        let communication = match workers {
-            1 => CommunicationConfig::Thread,
-            _ => CommunicationConfig::Process(workers),
-        };
-        let config = timely::Config {
-            communication,
-            worker: WorkerConfig::default(),
-        };
         let of_workers = Arc::clone(&shared);
         let done_sender = Mutex::new(done_sender);
-        let guards = timely::execute(config, move |worker| {
+        let guards = timely::execute(config(workers), move |worker| {
             let mine = receivers
                 .lock()
                 .ok()
@@ -175,11 +166,6 @@ impl Live {
             published: std::mem::take(&mut left_behind.published),
             bad_rows: std::mem::take(&mut left_behind.bad_rows),
         })
-    }
-
-    /// What each node of the plan did so far.
-    pub fn nodes(&self) -> Vec<NodeCount> {
-        self.shared.meters.counts()
     }
 
     fn failed(&self) -> EngineError {

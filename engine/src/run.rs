@@ -25,7 +25,7 @@ use crate::stages::project::BadRows;
 
 mod worker;
 
-pub(crate) use worker::PanicWatch;
+pub(crate) use worker::{PanicWatch, config};
 
 /// Bad rows kept as samples of each reason.
 pub(crate) const SAMPLES_MAX: usize = 3;

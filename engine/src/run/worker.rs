@@ -28,18 +28,21 @@ impl Drop for PanicWatch {
     }
 }
 
+/// The configuration of this many workers in one process.
+pub(crate) fn config(workers: usize) -> timely::Config {
+    timely::Config {
+        communication: match workers {
+            1 => CommunicationConfig::Thread,
+            _ => CommunicationConfig::Process(workers),
+        },
+        worker: WorkerConfig::default(),
+    }
+}
+
 /// Runs the plan on this many workers to its end.
 pub(super) fn run(shared: &Arc<Shared>, workers: usize) -> Result<(), EngineError> {
-    let communication = match workers {
-        1 => CommunicationConfig::Thread,
-        _ => CommunicationConfig::Process(workers),
-    };
-    let config = timely::Config {
-        communication,
-        worker: WorkerConfig::default(),
-    };
     let of_workers = Arc::clone(shared);
-    let guards = timely::execute(config, move |worker| {
+    let guards = timely::execute(config(workers), move |worker| {
         let shared = Arc::clone(&of_workers);
         let failure = shared.failure.clone();
         let _watch = PanicWatch(failure.clone());

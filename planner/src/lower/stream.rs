@@ -73,12 +73,9 @@ fn from_tables(
         let mut project = project(upload, &source, input);
         let time = upload.group.keys.len();
         project.output_filters = vec![not_before(time, since.start_millis())];
+        let schema = projected(upload, &source);
         let label = format!("source {}", source.table.table);
-        rows.push(plan.add(
-            label,
-            projected(upload, &source),
-            Operator::Project(project),
-        ));
+        rows.push(plan.add(label, schema, Operator::Project(project)));
     }
     Ok(rows)
 }
@@ -101,12 +98,9 @@ fn from_topics(
             column: upload.group.keys.len(),
             millis: since.start_millis(),
         });
+        let schema = projected(upload, &source);
         let label = format!("source {topic}");
-        rows.push(plan.add(
-            label,
-            projected(upload, &source),
-            Operator::Project(project),
-        ));
+        rows.push(plan.add(label, schema, Operator::Project(project)));
     }
     Ok(rows)
 }

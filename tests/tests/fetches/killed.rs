@@ -291,7 +291,9 @@ fn check(seed: u64) -> usize {
         };
         fuse.set(steps);
         match history.run(&store, &checkpoints, &mut random) {
-            Ok(()) => break,
+            Ok(()) if !fuse.burnt.load(Ordering::Acquire) => break,
+            // It was told to stop before it had caught up.
+            Ok(()) => {}
             Err(error) => {
                 let injected = error.contains("killed by the test") || error.contains("injected");
                 assert!(injected, "seed {seed}, kill {kills}: {error}");
@@ -322,6 +324,6 @@ fn check(seed: u64) -> usize {
 /// Some hundred kills.
 #[test]
 fn killed_anywhere() {
-    let kills: usize = (1..=20).map(check).sum();
+    let kills: usize = (1..=40).map(check).sum();
     assert!(kills > 300, "{kills}");
 }

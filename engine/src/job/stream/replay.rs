@@ -35,7 +35,7 @@ pub fn replay(
     let label = stream_rows_of(&upload.group.clean_name);
     let plan = stream_rows(&[upload], since, StreamOrigin::Tables).map_err(Error::Definition)?;
     if plan.nodes.is_empty() {
-        return Err(nothing_streams(group_by));
+        return Err(Error::Definition(vec![nothing_streams(group_by)]));
     }
     let mut executed = step::execute(&plan, None, context)?;
     executed.check_bad_rows(options, &Outcome::default())?;
@@ -50,13 +50,11 @@ pub fn replay(
     Ok(outcome)
 }
 
-pub(super) fn nothing_streams(group_by: &GroupBy) -> Error {
-    Error::Definition(vec![
-        Diagnostic::error("accuracy", "nothing comes after a batch of this group-by")
-            .detail(format!(
-                "{} is answered from its batch alone",
-                group_by.name()
-            ))
-            .hint("values as of now need accuracy TEMPORAL, and a mutationTable for entities"),
-    ])
+pub(super) fn nothing_streams(group_by: &GroupBy) -> Diagnostic {
+    Diagnostic::error("accuracy", "nothing comes after a batch of this group-by")
+        .detail(format!(
+            "{} is answered from its batch alone",
+            group_by.name()
+        ))
+        .hint("values as of now need accuracy TEMPORAL, and a mutationTable for entities")
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use unskewed_connectors::kv::KvStore;
 use unskewed_connectors::stream::Start;
-use unskewed_connectors::stream::checkpoint::Checkpoints;
+use unskewed_connectors::stream::checkpoint::{Checkpoints, Received};
 use unskewed_planner::definition::{Definition, GroupBy, Source};
 use unskewed_planner::diagnostic::Diagnostic;
 use unskewed_planner::lower::{StreamOrigin, stream_rows, stream_rows_of};
-use unskewed_planner::physical::{Node, Receive};
+use unskewed_planner::physical::{Node, NodeId, Receive};
 use unskewed_planner::resolve::{UploadGroup, resolve_upload};
 use unskewed_planner::serving::{batch_dataset, streaming_dataset};
 use unskewed_planner::time::Partition;
@@ -125,10 +125,11 @@ fn resolve(definitions: &[Definition], context: &Context<'_>) -> Result<Vec<Uplo
             Err(other) => return Err(other),
             Ok(resolved) => {
                 step::warn(&resolved.warnings, context);
-                if !resolved.value.stores_states() {
-                    return Err(nothing_streams(group_by));
+                if resolved.value.stores_states() {
+                    uploads.push(resolved.value);
+                } else {
+                    problems.push(nothing_streams(group_by));
                 }
-                uploads.push(resolved.value);
             }
         }
     }
@@ -179,7 +180,9 @@ impl Running<'_> {
     fn run(&mut self) -> Result<()> {
         let mut since = self.horizon()?;
         let (mut live, kept) = self.start(since)?;
-        self.catch_up(&mut live, &kept)?;
+        if !self.catch_up(&mut live, &kept)? {
+            return Ok(());
+        }
         let mut saved = self.context.clock.monotonic();
         loop {
             let ended = self.settings.until_end || self.feeds.iter().all(|feed| feed.ended);
@@ -229,6 +232,7 @@ impl Running<'_> {
         let live = Live::start(&plan, self.context.workers)?;
         let first_millis = since.start_millis() - CLOCK_SKEW_MILLIS;
         let reaches_back = self.checkpoints.reaches_back_to(first_millis);
+        let mut kept = Vec::new();
         for (node, receive) in plan.receivers() {
             let name = name_of(receive);
             self.numbers.take(&self.checkpoints.read(&name));
@@ -236,63 +240,61 @@ impl Running<'_> {
                 // A batch older than all before: the checkpoint lacks what was forgotten, or never read.
                 self.checkpoints.forget(&name);
             }
-            let feed = self.open(node, receive, Start::At(first_millis))?;
+            let (feed, received) = self.open(node, receive, Start::At(first_millis))?;
             self.feeds.push(feed);
+            kept.push((node.id, received));
         }
-        self.refeed(live)
+        refeed(live, kept)
     }
 
-    fn open(&mut self, node: &Node, receive: &Receive, start: Start) -> Result<Feed> {
+    /// A receiver's reading, and what it has received so far.
+    fn open(
+        &mut self,
+        node: &Node,
+        receive: &Receive,
+        start: Start,
+    ) -> Result<(Feed, Vec<Received>)> {
         let name = name_of(receive);
         let columns = Arc::new(node.schema.to_arrow());
-        if self.checkpoints.received(&name, &columns)?.is_none() {
+        let received = self.checkpoints.received(&name, &columns)?;
+        let received = received.unwrap_or_else(|| {
             // Without a column it now takes, everything is read again.
             self.checkpoints.forget(&name);
-        }
+            Vec::new()
+        });
         let read = self.checkpoints.read(&name);
         let open = || {
             let opened = self.topics.open(receive, &columns, start)?;
             let own = (node.id, name.clone());
             Feed::open(opened, own, Arc::clone(&columns), read.clone())
         };
-        Ok(self.patience.call(open)?)
+        Ok((self.patience.call(open)?, received))
     }
 
     /// The plan since a later day, with the sources as they are.
     fn rebuild(&mut self, since: Partition) -> Result<Live> {
         let plan = stream_rows(&self.uploads, since, StreamOrigin::Topics);
         let plan = plan.map_err(Error::Definition)?;
+        let mut kept = Vec::new();
         for (node, receive) in plan.receivers() {
             let name = name_of(receive);
             for feed in self.feeds.iter_mut().filter(|feed| feed.name == name) {
                 feed.receiver = node.id;
+                let received = self.checkpoints.received(&name, &feed.columns)?;
+                kept.push((node.id, received.unwrap_or_default()));
             }
         }
         let live = Live::start(&plan, self.context.workers)?;
         // What is kept is in the store as it is.
-        let (live, _) = self.refeed(live)?;
+        let (live, _) = refeed(live, kept)?;
         let text = format!("a batch has landed; rows since {since} are kept");
         self.context.watcher.on(&Event::Note(&text));
         Ok(live)
     }
 
-    fn refeed(&self, mut live: Live) -> Result<(Live, Closed)> {
-        for feed in &self.feeds {
-            let kept = self.checkpoints.received(&feed.name, &feed.columns)?;
-            for received in kept.into_iter().flatten() {
-                for fed in fed_again(feed.receiver, &received) {
-                    live.feed(&fed)?;
-                }
-            }
-        }
-        // Rows left out were counted when they came.
-        let closed = live.close()?;
-        Ok((live, closed))
-    }
-
     /// Reads to where the topics end now, as one epoch, and publishes all there is: what changed, and of what was kept
-    /// before (the store may be another one) the rest.
-    fn catch_up(&mut self, live: &mut Live, kept: &Closed) -> Result<()> {
+    /// before (the store may be another one) the rest. False where it was told to stop on the way.
+    fn catch_up(&mut self, live: &mut Live, kept: &Closed) -> Result<bool> {
         let mut ends = Vec::new();
         for feed in &mut self.feeds {
             let patience = self.patience;
@@ -310,8 +312,8 @@ impl Running<'_> {
             }
         }
         if self.patience.is_over() {
-            // Less may be known here than was published before.
-            return Ok(());
+            // Less may be known here than was published before; a checkpoint holds what was published.
+            return Ok(false);
         }
         let closed = live.close()?;
         let rest = kept.without(&closed, "key_bytes")?;
@@ -321,7 +323,7 @@ impl Running<'_> {
             self.outcome.rows_in
         );
         self.context.watcher.on(&Event::Note(&text));
-        Ok(())
+        Ok(true)
     }
 
     /// What comes in one epoch's time, published.
@@ -429,6 +431,20 @@ impl Running<'_> {
         }
         Ok(())
     }
+}
+
+/// A plan fed with what was kept, and what it makes of that. Rows it leaves out were counted when they came.
+fn refeed(mut live: Live, kept: Vec<(NodeId, Vec<Received>)>) -> Result<(Live, Closed)> {
+    for (receiver, received) in kept {
+        for fed in received
+            .iter()
+            .flat_map(|received| fed_again(receiver, received))
+        {
+            live.feed(&fed)?;
+        }
+    }
+    let closed = live.close()?;
+    Ok((live, closed))
 }
 
 /// What checkpoints know a receiver by.
