@@ -17,7 +17,7 @@ use unskewed_planner::schema::DataType;
 use self::datum::Read;
 use self::schema::AvroSchema;
 use super::registry::Registry;
-use super::rows::Rows;
+use super::rows;
 use super::{Framing, Wanted, wrong_schema};
 use crate::error::{self, Error};
 use crate::stream::{Decoded, Decoder, Message, SchemaPlace, Topic};
@@ -113,27 +113,18 @@ impl Decoder for Avro {
     }
 
     fn decode(&mut self, messages: &[Message]) -> error::Result<Decoded> {
-        let mut rows = Rows::new(&self.wanted.schema, &self.wanted.arrow);
         let framing = self.framing;
-        for (number, message) in (0..).zip(messages) {
-            let Some(payload) = &message.payload else {
-                continue;
+        let wanted = self.wanted.clone();
+        rows::of_messages(&wanted, messages, |payload, rows| {
+            let framed = match framing.of(payload) {
+                Ok(framed) => framed,
+                Err(reason) => return Ok(Err(reason)),
             };
-            let read = match framing.of(payload) {
-                Err(reason) => Err(reason),
-                Ok(framed) => match self.know(framed.schema)? {
-                    Ok(known) => {
-                        datum::read(&known.schema, &known.read, framed.payload, rows.root())
-                    }
-                    Err(reason) => Err(reason.clone()),
-                },
-            };
-            match read {
-                Ok(()) => rows.keep(number),
-                Err(reason) => rows.reject(number, reason),
-            }
-        }
-        Ok(rows.finish())
+            Ok(match self.know(framed.schema)? {
+                Ok(known) => datum::read(&known.schema, &known.read, framed.payload, rows.root()),
+                Err(reason) => Err(reason.clone()),
+            })
+        })
     }
 }
 

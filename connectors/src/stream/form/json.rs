@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use unskewed_planner::schema::{DataType, Field};
 
 use super::column::{Column, Fit};
-use super::rows::Rows;
+use super::rows::{self, Rows};
 use super::{Framing, Wanted};
 use crate::error;
 use crate::stream::{Decoded, Decoder, Message};
@@ -71,18 +71,9 @@ impl Decoder for Json {
     }
 
     fn decode(&mut self, messages: &[Message]) -> error::Result<Decoded> {
-        let mut rows = Rows::new(&self.wanted.schema, &self.wanted.arrow);
-        for (number, message) in (0..).zip(messages) {
-            // A tombstone says that a key is gone, which is no row.
-            let Some(payload) = &message.payload else {
-                continue;
-            };
-            match self.row(payload, &mut rows) {
-                Ok(()) => rows.keep(number),
-                Err(reason) => rows.reject(number, reason),
-            }
-        }
-        Ok(rows.finish())
+        rows::of_messages(&self.wanted, messages, |payload, rows| {
+            Ok(self.row(payload, rows))
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use prost_reflect::{
 use unskewed_planner::schema::DataType;
 
 use super::column::{Column, Fit, Misfit};
-use super::rows::Rows;
+use super::rows::{self, Rows};
 use super::{Framing, Wanted, wrong_schema};
 use crate::error::{self, Error};
 use crate::stream::{Decoded, Decoder, Message, SchemaPlace, Topic};
@@ -119,17 +119,9 @@ impl Decoder for Protobuf {
     }
 
     fn decode(&mut self, messages: &[Message]) -> error::Result<Decoded> {
-        let mut rows = Rows::new(&self.wanted.schema, &self.wanted.arrow);
-        for (number, message) in (0..).zip(messages) {
-            let Some(payload) = &message.payload else {
-                continue;
-            };
-            match self.row(payload, &mut rows) {
-                Ok(()) => rows.keep(number),
-                Err(reason) => rows.reject(number, reason),
-            }
-        }
-        Ok(rows.finish())
+        rows::of_messages(&self.wanted, messages, |payload, rows| {
+            Ok(self.row(payload, rows))
+        })
     }
 }
 

@@ -7,8 +7,10 @@ use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use unskewed_planner::schema::{DataType, Schema};
 
+use super::Wanted;
 use super::column::Column;
-use crate::stream::{Decoded, Rejected};
+use crate::error::Result;
+use crate::stream::{Decoded, Message, Rejected};
 
 /// Rows of the messages of a batch.
 #[derive(Debug)]
@@ -18,6 +20,26 @@ pub(super) struct Rows {
     message: Vec<u32>,
     is_kept: Vec<bool>,
     rejected: Vec<Rejected>,
+}
+
+/// The rows of messages: `row` appends what a payload holds, or says why it cannot be. Its errors are those of outside
+/// systems. A message without a payload says that a key is gone, which is no row.
+pub(super) fn of_messages(
+    wanted: &Wanted,
+    messages: &[Message],
+    mut row: impl FnMut(&[u8], &mut Rows) -> Result<std::result::Result<(), String>>,
+) -> Result<Decoded> {
+    let mut rows = Rows::new(&wanted.schema, &wanted.arrow);
+    for (number, message) in (0..).zip(messages) {
+        let Some(payload) = &message.payload else {
+            continue;
+        };
+        match row(payload, &mut rows)? {
+            Ok(()) => rows.keep(number),
+            Err(reason) => rows.reject(number, reason),
+        }
+    }
+    Ok(rows.finish())
 }
 
 impl Rows {
